@@ -1,0 +1,58 @@
+"""What can go wrong, as a tree. Every message says what was asked, what was found and what to do, in one line.
+
+    StreamsegError                  the base; catch this to catch them all
+    ├── UsageError    (ValueError)  the request itself makes no sense: unknown effect, class, option (exit code 2)
+    ├── SourceError   (OSError)     nothing can be read from there
+    ├── SinkError     (OSError)     nothing can be written there
+    │   └── SinkClosed              the viewer closed the window; an ordinary end, not a failure
+    ├── ModelError    (ValueError)  a card, its weights or its outputs are not what they should be
+    └── RuntimeFailure (RuntimeError)  a network that loaded fine failed on a frame
+"""
+
+from __future__ import annotations
+
+import re
+
+
+class StreamsegError(Exception):
+    """The base of everything streamseg raises on purpose."""
+
+
+class UsageError(StreamsegError, ValueError):
+    """The request itself makes no sense."""
+
+
+class SourceError(StreamsegError, OSError):
+    """Nothing can be read from the source."""
+
+
+class SinkError(StreamsegError, OSError):
+    """Nothing can be written to the sink."""
+
+
+class SinkClosed(SinkError):
+    """The viewer closed the sink: an ordinary end."""
+
+
+class ModelError(StreamsegError, ValueError):
+    """A model card, its weights or its outputs are not what they should be."""
+
+
+class RuntimeFailure(StreamsegError, RuntimeError):
+    """A network that loaded fine failed on a frame."""
+
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+_SECRETS = re.compile(r"(?i)([?&](?:key|token|secret|pass(?:word)?|auth|signature|sig)=)[^&#\s]+")
+
+
+def redacted(text: str) -> str:
+    """Return `text` without user names, passwords and tokens of any URL in it."""
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
+
+
+def reason(error: BaseException) -> str:
+    """Return why `error` happened, in lower case, without error numbers, paths or credentials."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    first = redacted(str(text).strip().splitlines()[0]).rstrip(".")
+    return first[:1].lower() + first[1:]

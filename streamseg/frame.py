@@ -1,0 +1,104 @@
+"""The things that travel: Frame, Matte, LabelMap; and what stays the same for a whole stream: VideoFormat, Tracks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TypeAlias
+
+import av
+import av.stream
+import numpy as np
+from numpy.typing import NDArray
+
+LabelMap: TypeAlias = NDArray[np.uint8]
+"""(H, W) class ids: the argmax of every pixel's class vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFormat:
+    """What a source promises about all its frames."""
+
+    width: int
+    height: int
+    time_base: Fraction
+    """Seconds per tick of every pts."""
+    rate: Fraction | None = None
+    """Frames per second on average, where known."""
+    sample_aspect_ratio: Fraction = Fraction(1)
+    """Width of a pixel over its height."""
+
+
+@dataclass(slots=True)
+class Frame:
+    """One picture in its native pixel format, upright, with its pts and time base (`picture.pts`, `picture.time_base`).
+
+    A frame belongs to one stage at a time; whoever changes pixels makes a new picture.
+    """
+
+    picture: av.VideoFrame
+    captured: float
+    """`time.monotonic()` when the picture was read."""
+    repaired: bool = False
+    """The picture repeats the last good one because this one was damaged."""
+    name: str | None = None
+    """Path of a still, relative to its folder (`a/b.jpg`); sinks that keep names use it."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(W, H) in pixels."""
+        return self.picture.width, self.picture.height
+
+    @property
+    def time(self) -> Fraction:
+        """Seconds since the stream's zero, exactly."""
+        if self.picture.pts is None or self.picture.time_base is None:
+            raise ValueError("a frame without a pts left its source")
+        return self.picture.pts * self.picture.time_base
+
+    def with_picture(self, picture: av.VideoFrame) -> Frame:
+        """Return this frame with other pixels and the same timing."""
+        picture.pts = self.picture.pts
+        if self.picture.time_base is not None:
+            picture.time_base = self.picture.time_base
+        picture.duration = self.picture.duration
+        return replace(self, picture=picture)
+
+
+@dataclass(slots=True)
+class Matte:
+    """What the segmenter found in one frame."""
+
+    alpha: NDArray[np.uint8]
+    """(h, w) opacity of the foreground, 0..255, at any resolution: it is sampled bilinearly to the frame's size."""
+    labels: LabelMap | None = None
+    """(H, W) at the frame's own size, where the effect asked for it."""
+    failure: str | None = None
+    """Why segmentation failed; `alpha` is then all zero, so that effects which hide something show the background."""
+
+
+@dataclass(slots=True)
+class Tracks:
+    """The streams that travel beside the picture: sound, subtitles.
+
+    The source's thread puts packets, the sinks' thread takes them: each packet once, in the order they were read.
+    Appending to and popping from a deque are atomic, so no lock is needed.
+    """
+
+    streams: Sequence[av.stream.Stream] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    """The container's own: title, artist, ..."""
+    packets: deque[av.Packet] = field(default_factory=deque)
+
+    def put(self, packet: av.Packet) -> None:
+        """Add a packet (the source's thread)."""
+        self.packets.append(packet)
+
+    def take(self) -> list[av.Packet]:
+        """Remove and return all packets read so far (the sinks' thread)."""
+        taken = []
+        while self.packets:
+            taken.append(self.packets.popleft())
+        return taken

@@ -1,0 +1,126 @@
+"""All threads and locks: Handoff, the boundary between two stages, and Stages, which owns the threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+FILE_DEPTH = 4
+"""Items a boundary holds when nothing may be lost: evens out the encoder's bursts."""
+
+_POLL = 0.2
+"""Seconds between looks at whether somebody asked to stop; waiting for ever would hide Ctrl-C on Windows."""
+
+
+class HandoffClosed(Exception):
+    """The other side of a boundary has gone."""
+
+
+class Handoff(Generic[T]):
+    """A short queue between two threads. Full, it makes the producer wait, or, if leaky, drops its oldest item."""
+
+    def __init__(self, *, depth: int = 1, leaky: bool = False) -> None:
+        self._items: deque[T] = deque()
+        self._depth = depth
+        self._leaky = leaky
+        self._changed = threading.Condition()
+        self._closed = False
+        self._error: BaseException | None = None
+        self.dropped = 0
+
+    def put(self, item: T) -> None:
+        """Pass an item on; raises HandoffClosed when nobody will take it."""
+        with self._changed:
+            while not self._leaky and len(self._items) >= self._depth and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                raise HandoffClosed
+            if len(self._items) >= self._depth:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def get(self, stopping: Callable[[], bool] = lambda: False) -> T:
+        """Take the oldest item; after the last one raise the producer's error, or HandoffClosed at an ordinary end."""
+        with self._changed:
+            while not self._items and not self._closed and not stopping():
+                self._changed.wait(_POLL)
+            if self._items and not stopping():
+                item = self._items.popleft()
+                self._changed.notify_all()
+                return item
+            if self._error is not None and not stopping():
+                raise self._error
+            raise HandoffClosed
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End it, from either side; a second close changes nothing."""
+        with self._changed:
+            if not self._closed:
+                self._closed = True
+                self._error = error
+            self._changed.notify_all()
+
+
+class Stages:
+    """The threads of one run. Leaving the `with` block closes every boundary first, then joins every thread:
+    joining one by one could leave a stage waiting on another."""
+
+    def __init__(self) -> None:
+        self._handoffs: list[Handoff[object]] = []
+        self._threads: list[threading.Thread] = []
+        self._stopping = False
+
+    @property
+    def dropped(self) -> int:
+        """Items all leaky boundaries have dropped."""
+        return sum(handoff.dropped for handoff in self._handoffs)
+
+    def prefetch(self, items: Iterable[T], *, name: str, leaky: bool = False) -> Iterator[T]:
+        """Iterate `items` on a thread of its own, one boundary ahead of the caller. Errors surface here, type unchanged."""
+        handoff: Handoff[T] = Handoff(depth=1 if leaky else FILE_DEPTH, leaky=leaky)
+
+        def produce() -> None:
+            try:
+                for item in items:
+                    handoff.put(item)
+            except HandoffClosed:
+                handoff.close()
+            except BaseException as error:
+                handoff.close(error)
+            else:
+                handoff.close()
+
+        thread = threading.Thread(target=produce, name=f"streamseg-{name}")
+        self._handoffs.append(handoff)  # type: ignore[arg-type]  # a list of boundaries of any kind
+        self._threads.append(thread)
+        thread.start()
+        return self._drain(handoff)
+
+    def _drain(self, handoff: Handoff[T]) -> Iterator[T]:
+        while True:
+            try:
+                item = handoff.get(lambda: self._stopping)
+            except HandoffClosed:
+                return
+            yield item
+
+    def stop(self) -> None:
+        """Ask for an early, orderly end: every boundary ends where it is. Safe in a signal handler: takes no lock."""
+        self._stopping = True
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stopping = True
+        for handoff in self._handoffs:
+            handoff.close()
+        for thread in self._threads:
+            thread.join()

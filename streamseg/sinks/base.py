@@ -1,0 +1,59 @@
+"""What every sink promises, and the options that decide how a picture is stored."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+
+from streamseg.frame import Frame, Tracks, VideoFormat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How pictures are encoded; None leaves the choice to the sink."""
+
+    codec: str | None = None
+    """An FFmpeg encoder (`libx264`, `prores_ks`) or a codec's usual name (`h264`, `vp9`)."""
+    crf: int | None = None
+    preset: str | None = None
+    bitrate: int | None = None
+    """Bits per second."""
+
+
+class Sink(ABC):
+    """Takes finished frames. Life: constructor, `start` once, `write` and `copy` any number of times, then `close` or `abort`.
+
+    The constructor checks what can be checked before a frame exists (extension, codec, folder, overwriting) and raises
+    UsageError or SinkError; it creates nothing. All methods run on one thread.
+    """
+
+    uri: str
+    """As given, credentials removed."""
+    audio: Literal["copied", "encoded", "none"] = "none"
+    pts_exact: bool = True
+    """Every pts written so far equals its frame's, as a time."""
+    notes: list[str]
+    """One line each: what had to be left out or changed."""
+
+    @abstractmethod
+    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Get ready for frames like `first` (composited; its size and pixel format are what will come)."""
+
+    @abstractmethod
+    def write(self, frame: Frame) -> None:
+        """Take one frame; raise SinkError when it cannot be kept, SinkClosed when the viewer has left."""
+
+    def copy(self, packets: Sequence[av.Packet]) -> None:  # noqa: B027  (most sinks have no use for sound)
+        """Take packets of the other tracks, in their time order, before the frame they were read before."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish properly: flush, write the index, put the file under its final name."""
+
+    def abort(self) -> None:
+        """Give up after a failure: leave nothing half-written under the final name."""
+        self.close()
