@@ -36,6 +36,10 @@ class Sink(ABC):
     audio: Literal["copied", "encoded", "none"] = "none"
     pts_exact: bool = True
     """Every pts written so far equals its frame's, as a time."""
+    av_offset_ms: float | None = None
+    """How much later the picture is against the sound than it was in the source, in ms; None without sound."""
+    paces: bool = False
+    """Shows frames to a person: a file should be shown at its own speed."""
     notes: list[str]
     """One line each: what had to be left out or changed."""
 
@@ -49,6 +53,9 @@ class Sink(ABC):
 
     def copy(self, packets: Sequence[av.Packet]) -> None:  # noqa: B027  (most sinks have no use for sound)
         """Take packets of the other tracks, in their time order, before the frame they were read before."""
+
+    def idle(self) -> None:  # noqa: B027  (only windows have something to do)
+        """Stay responsive while no frame is due: called every few ms in a pause."""
 
     @abstractmethod
     def close(self) -> None:

@@ -1,0 +1,85 @@
+"""What a viewer may ask of a run while it goes on: stop, pause, another effect. Each takes effect on the next frame."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from streamseg.compositors import Compositor, open_compositor
+from streamseg.effects import Recipe
+from streamseg.frame import Frame, Matte
+from streamseg.segmenter import Segmenter
+
+_LONGEST_WAIT = 0.02
+"""Seconds between looks at the keyboard while a frame is not yet due."""
+
+
+class Control:
+    """The strings of one run. Any thread may pull them; assignments are atomic, so no lock is needed."""
+
+    def __init__(self) -> None:
+        self.paused = False
+        self.stopped = False
+        self._stop: Callable[[], None] = lambda: None
+        self._wanted: Recipe | None = None
+        self._opened: list[Compositor] = []
+
+    def begin(self, segmenter: Segmenter, compositor: Compositor, stop: Callable[[], None]) -> None:
+        """Tie these strings to a run (called by it)."""
+        self._segmenter, self._compositor, self._stop = segmenter, compositor, stop
+        if self.stopped:
+            stop()
+
+    @property
+    def effect(self) -> str:
+        """Name of the effect in use."""
+        return self._compositor.recipe.name
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe in use, or about to be."""
+        return self._wanted or self._compositor.recipe
+
+    def stop(self) -> None:
+        """End the run in an orderly way: what has been written is finished. Safe in a signal handler."""
+        self.stopped = True
+        self._stop()
+
+    def show(self, recipe: Recipe) -> None:
+        """Change the effect. Its background is opened here, so what is wrong with it is raised to whoever asked."""
+        compositor = open_compositor(recipe, classes=self._segmenter.classes, foreground=self._segmenter.foreground)
+        self._opened.append(compositor)
+        self._segmenter.labels = recipe.needs_labels
+        self._next = compositor
+        self._wanted = recipe
+
+    def compose(self, frame: Frame, matte: Matte) -> Frame:
+        """Paint a frame with the effect in use (the compositor's thread)."""
+        wanted = self._wanted
+        if wanted is not None and (matte.labels is not None or matte.failure or not wanted.needs_labels):
+            self._compositor, self._wanted = self._next, None
+        return self._compositor(frame, matte)
+
+    def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:
+        """The same frames, held back while paused and, if `wait`, until each is due by the clock."""
+        late = 0.0
+        zero: float | None = None
+        for frame in frames:
+            while self.paused and not self.stopped:
+                before = time.monotonic()
+                time.sleep(_LONGEST_WAIT)
+                idle()
+                late += time.monotonic() - before
+            if wait:
+                now = time.monotonic()
+                due = float(frame.time) + late
+                zero = now - due if zero is None else zero
+                while (left := zero + due - time.monotonic()) > 0 and not self.stopped:
+                    time.sleep(min(left, _LONGEST_WAIT))
+                    idle()
+            yield frame
+
+    def close(self) -> None:
+        """Close the compositors opened by `show`."""
+        for compositor in self._opened:
+            compositor.close()

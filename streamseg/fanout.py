@@ -1,0 +1,122 @@
+"""Several sinks fed from one run: sound and pictures in step, one failing sink no harm to the others."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import av
+
+from streamseg.errors import SinkClosed, SinkError
+from streamseg.frame import Frame
+from streamseg.sinks.base import Sink
+from streamseg.sources.base import Source
+from streamseg.stats import Stats
+
+
+class FanOut:
+    """Writes each frame to every sink. Leaving the `with` block after `finish` or `keep` closes them, otherwise aborts them."""
+
+    def __init__(self, sinks: Sequence[Sink], stats: Stats) -> None:
+        self.all = tuple(sinks)
+        self._open = list(sinks)
+        self._stats = stats
+        self._started = False
+        self._keep = False
+        self._waiting: deque[av.Packet] = deque()
+
+    @property
+    def paces(self) -> bool:
+        """Some sink shows frames to a person, so they should come at their own speed."""
+        return any(sink.paces for sink in self._open)
+
+    @property
+    def audio(self) -> str:
+        """What became of the sound: the best any sink did."""
+        done = {sink.audio for sink in self.all}
+        return next((kind for kind in ("copied", "encoded") if kind in done), "none")
+
+    @property
+    def av_offset_ms(self) -> float | None:
+        """The worst shift between picture and sound any sink added, in ms; None without sound."""
+        shifts = [sink.av_offset_ms for sink in self.all if sink.av_offset_ms is not None]
+        return max(shifts, key=abs, default=None)
+
+    def idle(self) -> None:
+        """Let the sinks breathe while nothing is written."""
+        for sink in self._open:
+            sink.idle()
+
+    def write(self, source: Source, frame: Frame) -> None:
+        """Write a frame to every sink, preceded by the packets of the other tracks that are due before it."""
+        if not self._started:
+            self._started = True
+            self._each(lambda sink: sink.start(source.video, frame, source.tracks))
+        self._waiting.extend(source.tracks.take())
+        due = self._due(frame)
+
+        def deliver(sink: Sink) -> None:
+            sink.copy(due)
+            sink.write(frame)
+
+        with self._stats.timed("sink"):
+            self._each(deliver)
+        self._count(frame)
+
+    def finish(self, source: Source, *, interrupted: bool) -> None:
+        """Write what sound and subtitles remain (none after an interrupt: they belong to frames never written)."""
+        if self._started and not interrupted:
+            rest = [*self._waiting, *source.tracks.take()]
+            self._each(lambda sink: sink.copy(rest))
+        self._keep = True
+
+    def keep(self) -> None:
+        """Whatever happens next, what has been written so far is worth finishing."""
+        self._keep = self._started
+
+    def __enter__(self) -> FanOut:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._keep:
+            self._each(lambda sink: sink.close())
+            return
+        for sink in self._open:
+            sink.abort()
+
+    def _due(self, frame: Frame) -> list[av.Packet]:
+        due = []
+        while self._waiting and _time(self._waiting[0]) <= frame.time:
+            due.append(self._waiting.popleft())
+        return due
+
+    def _each(self, act: Callable[[Sink], None]) -> None:
+        for sink in tuple(self._open):
+            try:
+                act(sink)
+            except SinkClosed:
+                raise
+            except SinkError as error:
+                self._open.remove(sink)
+                sink.abort()
+                if not self._open:
+                    raise
+                self._stats.fail(str(error))
+
+    def _count(self, frame: Frame) -> None:
+        now = time.monotonic()
+        stats = self._stats
+        if stats.first_frame is None:
+            stats.first_frame = now
+            self._zero = frame.time
+        stats.frames_out += 1
+        stats.latency.add(now - frame.captured)
+        length = (frame.picture.duration or 0) * (frame.picture.time_base or 0)
+        stats.position = float(frame.time - self._zero + length)
+
+
+def _time(packet: av.Packet) -> float:
+    ticks = packet.dts if packet.dts is not None else packet.pts
+    return float("-inf") if ticks is None else float(ticks * packet.time_base)

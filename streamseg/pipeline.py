@@ -1,0 +1,134 @@
+"""The conductor: `run` carries frames from a source through segmenter and compositor to the sinks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from streamseg.compositors import Compositor
+from streamseg.control import Control
+from streamseg.errors import SinkClosed, SourceError, StreamsegError
+from streamseg.fanout import FanOut
+from streamseg.frame import Frame, Matte
+from streamseg.handoff import Stages
+from streamseg.segmenter import Segmenter
+from streamseg.sinks.base import Sink
+from streamseg.sources.base import Source
+from streamseg.stats import Report, Stats, peak_rss_mb
+
+T = TypeVar("T")
+
+
+def run(
+    source: Source,
+    segmenter: Segmenter,
+    compositor: Compositor,
+    sinks: Sequence[Sink],
+    *,
+    control: Control | None = None,
+    watch: Callable[[Stats], None] | None = None,
+) -> Report:
+    """Carry every frame from `source` to `sinks` until the source ends, a viewer leaves or `control.stop()` is called.
+
+    Each prefetch is a thread boundary: a live source drops the oldest frame there, a file waits and loses nothing. The
+    sinks run on the calling thread, because windows want the main one; `watch` is called there after each frame. The
+    sinks are closed here, or aborted when the run fails; everything else belongs to the caller. Raises StreamsegError.
+    """
+    control = control or Control()
+    stats = Stats()
+    outputs = FanOut(sinks, stats)
+    with outputs, Stages() as stages:
+        control.begin(segmenter, compositor, stages.stop)
+        frames = stages.prefetch(captured(source, stats), name="capture", leaky=source.live)
+        pairs = stages.prefetch(segmented(frames, segmenter, stats), name="engine", leaky=source.live)
+        finished = stages.prefetch(composited(pairs, control, stats), name="effect", leaky=source.live)
+        try:
+            for frame in control.paced(finished, outputs.idle, wait=outputs.paces and not source.live):
+                outputs.write(source, frame)
+                stats.frames_dropped = stages.dropped
+                if watch:
+                    watch(stats)
+        except SinkClosed:
+            control.stop()
+        except SourceError:
+            outputs.keep()
+            raise
+        outputs.finish(source, interrupted=control.stopped)
+    return report(source, segmenter, control, outputs, stats)
+
+
+def captured(source: Source, stats: Stats) -> Iterator[Frame]:
+    """The source's frames, counted."""
+    for frame in timed(source, stats, "capture"):
+        stats.frames_in += 1
+        stats.frames_repaired += frame.repaired
+        yield frame
+
+
+def segmented(frames: Iterable[Frame], segmenter: Segmenter, stats: Stats) -> Iterator[tuple[Frame, Matte]]:
+    """Each frame with its own matte."""
+    for frame in frames:
+        with stats.timed("segment"):
+            matte = segmenter(frame)
+        if matte.failure:
+            stats.frames_failed += 1
+            stats.fail(matte.failure)
+        yield frame, matte
+
+
+def composited(pairs: Iterable[tuple[Frame, Matte]], control: Control, stats: Stats) -> Iterator[Frame]:
+    """Each frame as the viewer shall see it."""
+    for frame, matte in pairs:
+        with stats.timed("composite"):
+            finished = control.compose(frame, matte)
+        yield finished
+
+
+def timed(items: Iterable[T], stats: Stats, stage: str) -> Iterator[T]:
+    """The same items; how long each took to come is measured."""
+    iterator = iter(items)
+    end = object()
+    while True:
+        with stats.timed(stage):
+            item = next(iterator, end)
+        if item is end:
+            return
+        yield item  # type: ignore[misc]  # it is no T only at the end
+
+
+def report(source: Source, segmenter: Segmenter, control: Control, outputs: FanOut, stats: Stats) -> Report:
+    """Sum a finished run up."""
+    latency = stats.latency
+    return Report(
+        source=source.uri,
+        sinks=[sink.uri for sink in outputs.all],
+        model=segmenter.card.name,
+        runtime=segmenter.runtime,
+        effect=control.effect,
+        frames_in=stats.frames_in,
+        frames_out=stats.frames_out,
+        frames_dropped=stats.frames_dropped,
+        frames_repaired=stats.frames_repaired,
+        frames_failed=stats.frames_failed,
+        duration_s=round(stats.position, 6),
+        wall_s=round(stats.wall, 3),
+        fps=round(stats.fps, 2),
+        first_frame_s=None if stats.first_frame is None else round(stats.first_frame - stats.started, 3),
+        latency_ms={
+            **{f"p{q}": latency.milliseconds(q / 100) for q in (50, 95, 99)},
+            "max": latency.largest_milliseconds,
+        },
+        stage_ms={
+            stage: {f"p{q}": times.milliseconds(q / 100) for q in (50, 95)} for stage, times in stats.stages.items()
+        },
+        pts_exact=all(sink.pts_exact for sink in outputs.all),
+        audio=outputs.audio,
+        av_offset_ms=outputs.av_offset_ms,
+        peak_rss_mb=peak_rss_mb(),
+        reconnects=0,
+        failures=stats.failures,
+        notes=[*source.warnings, *(note for sink in outputs.all for note in sink.notes)],
+        interrupted=control.stopped,
+    )

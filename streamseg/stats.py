@@ -1,0 +1,143 @@
+"""What a run measured: stage times, latency, drops, memory; and the run report made of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+class Quantiles:
+    """Quantiles of any number of durations in constant memory: logarithmic bins 2 % wide, from 1 microsecond up."""
+
+    _BASE = 1.02
+    _SMALLEST = 1e-6
+
+    def __init__(self) -> None:
+        self._bins: Counter[int] = Counter()
+        self._largest = 0.0
+        self.count = 0
+        self.total = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        self._bins[round(math.log(max(seconds, self._SMALLEST) / self._SMALLEST, self._BASE))] += 1
+        self._largest = max(self._largest, seconds)
+        self.count += 1
+        self.total += seconds
+
+    def milliseconds(self, quantile: float) -> float | None:
+        """Return the duration that a share `quantile` (0..1] of all stayed below, within 1 %; None without any."""
+        rank = quantile * self.count
+        seen = 0
+        for index in sorted(self._bins):
+            seen += self._bins[index]
+            if seen >= rank:
+                return round(min(self._SMALLEST * self._BASE**index, self._largest) * 1000, 3)
+        return None
+
+    @property
+    def largest_milliseconds(self) -> float | None:
+        """The longest duration, exactly."""
+        return round(self._largest * 1000, 3) if self.count else None
+
+
+@dataclass
+class Stats:
+    """Counts and times of a run in progress. Each stage writes its own entries, so no lock is needed."""
+
+    started: float = field(default_factory=time.monotonic)
+    first_frame: float | None = None
+    frames_in: int = 0
+    frames_out: int = 0
+    frames_dropped: int = 0
+    frames_repaired: int = 0
+    frames_failed: int = 0
+    failures: list[str] = field(default_factory=list)
+    stages: dict[str, Quantiles] = field(default_factory=dict)
+    latency: Quantiles = field(default_factory=Quantiles)
+    position: float = 0.0
+    """Seconds of the stream that have reached the sinks."""
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Measure one pass of a stage."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages.setdefault(stage, Quantiles()).add(time.perf_counter() - start)
+
+    def fail(self, what: str) -> None:
+        """Note a failure that the run survived; the first of each kind is kept."""
+        if what not in self.failures and len(self.failures) < 20:
+            self.failures.append(what)
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the run began."""
+        return time.monotonic() - self.started
+
+    @property
+    def fps(self) -> float:
+        """Finished frames per second since the first one."""
+        if self.first_frame is None or self.frames_out < 2:
+            return 0.0
+        return (self.frames_out - 1) / max(time.monotonic() - self.first_frame, 1e-9)
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What a run did, as `--report` writes it; DESIGN.md's field names."""
+
+    source: str
+    sinks: list[str]
+    model: str
+    runtime: str
+    effect: str
+    frames_in: int
+    frames_out: int
+    frames_dropped: int
+    frames_repaired: int
+    frames_failed: int
+    duration_s: float
+    wall_s: float
+    fps: float
+    first_frame_s: float | None
+    latency_ms: dict[str, float | None]
+    stage_ms: dict[str, dict[str, float | None]]
+    pts_exact: bool
+    audio: str
+    av_offset_ms: float | None
+    peak_rss_mb: float | None
+    reconnects: int
+    failures: list[str]
+    notes: list[str]
+    interrupted: bool
+
+    def to_json(self) -> str:
+        """Return the report as JSON, one field a line."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the JSON to `path`, whole or not at all."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.partial")
+        partial.write_text(self.to_json(), encoding="utf-8")
+        partial.replace(target)
+
+
+def peak_rss_mb() -> float | None:
+    """Return the most memory this process has held, in MB; None where the system does not say (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
