@@ -1,0 +1,194 @@
+"""Which runs are made, in which order, and what is concluded from them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from streamseg.bench.cases import PRESET, Cost, decode, streamed, transcode, usual_script
+
+BACKGROUND = "#203040"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One conclusion: what was compared, what came out, what was wanted."""
+
+    what: str
+    value: float | None
+    unit: str
+    target: str
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the target is reached; None where there is none, or no value."""
+        if self.value is None or not self.target:
+            return None
+        bound = float(self.target.split()[1])
+        return self.value >= bound if self.target.startswith("≥") else self.value <= bound
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Everything one `streamseg bench` found."""
+
+    machine: dict[str, str]
+    clip: str
+    rounds: int
+    medians: dict[str, dict[str, float]]
+    """Per program: fps and cpu_ms (processor time a frame), medians over the rounds."""
+    stages: dict[str, dict[str, float | None]]
+    rows: list[Row]
+
+
+def measure(
+    clip: str, *, rounds: int = 3, model: str = "selfie", soak: bool = False, say: Callable[[str], None] = lambda _: None
+) -> Result:
+    """Run every program `rounds` times over `clip`, interleaved, then the single figures.
+
+    `soak` adds ten minutes of 1080p for the memory row. `say` is told what is running. Raises StreamsegError.
+    """
+    with tempfile.TemporaryDirectory(prefix="streamseg-bench-") as name:
+        folder = Path(name)
+        programs = _programs(clip, folder, model)
+        costs: dict[str, list[Cost]] = {program: [] for program in programs}
+        for index in range(rounds):
+            for program, act in programs.items():
+                say(f"round {index + 1} of {rounds}: {program}")
+                costs[program].append(act())
+        rows = _ratios(costs)
+        say("1080p without network and codecs")
+        rows.append(_bare_rate())
+        rows += _process_figures(clip, folder, model, soak=soak, say=say)
+    silhouette = max((cost for cost in costs["silhouette"]), key=lambda cost: cost.fps)
+    return Result(
+        machine=_machine(),
+        clip=clip,
+        rounds=rounds,
+        medians={
+            program: {"fps": median(c.fps for c in runs), "cpu_ms": median(c.cpu_ms for c in runs)}
+            for program, runs in costs.items()
+        },
+        stages=silhouette.report.stage_ms if silhouette.report else {},
+        rows=rows,
+    )
+
+
+def _programs(clip: str, folder: Path, model: str) -> dict[str, Callable[[], Cost]]:
+    through = partial(streamed, clip, model=model, runtime="auto")
+    own = partial(streamed, clip, "null:", model=model, runtime="null")
+    return {
+        "plain transcode": partial(transcode, clip, folder),
+        "silhouette": partial(through, str(folder / "silhouette.mp4"), name="silhouette", background=None),
+        "replace": partial(through, str(folder / "replace.mp4"), name="replace", background=BACKGROUND),
+        "blur": partial(through, str(folder / "blur.mp4"), name="blur", background=None),
+        "usual script": partial(usual_script, clip, folder, model=model),
+        "decode only": partial(decode, clip),
+        "silhouette, own work": partial(own, name="silhouette", background=None),
+        "replace, own work": partial(own, name="replace", background=BACKGROUND),
+        "blur, own work": partial(own, name="blur", background=None),
+    }
+
+
+def _ratios(costs: dict[str, list[Cost]]) -> list[Row]:
+    def ratio(over: str, under: str) -> float:
+        return median(a.fps / b.fps for a, b in zip(costs[over], costs[under], strict=True))
+
+    def own(program: str) -> float:
+        return median(
+            a.cpu_ms - b.cpu_ms for a, b in zip(costs[f"{program}, own work"], costs["decode only"], strict=True)
+        )
+
+    return [
+        Row("silhouette / plain transcode", ratio("silhouette", "plain transcode"), "", "≥ 0.75"),
+        Row("replace / plain transcode", ratio("replace", "plain transcode"), "", "≥ 0.70"),
+        Row("blur / plain transcode", ratio("blur", "plain transcode"), "", "≥ 0.70"),
+        Row("silhouette / usual script", ratio("silhouette", "usual script"), "", "≥ 2.0"),
+        Row("own CPU time a frame, silhouette", own("silhouette"), "ms", "≤ 3.0"),
+        Row("own CPU time a frame, replace", own("replace"), "ms", "≤ 3.0"),
+        Row("own CPU time a frame, blur", own("blur"), "ms", "≤ 3.0"),
+    ]
+
+
+def _bare_rate() -> Row:
+    spent = [
+        streamed(
+            "test:1920x1080@30,20s", "null:", name="silhouette", background=None, model="selfie", runtime="null"
+        )
+        for _ in range(3)
+    ]
+    rates = [cost.report.fps for cost in spent if cost.report]
+    return Row("1080p test: to null:, null runtime", median(rates), "frames/s", "≥ 250")
+
+
+def _process_figures(clip: str, folder: Path, model: str, *, soak: bool, say: Callable[[str], None]) -> list[Row]:
+    say("from process start to the first frame out")
+    first = median(_first_frame(clip, folder, model) for _ in range(3))
+    say("memory, 10 s of 1080p")
+    short = _peak_memory(folder, model, "10s")
+    rows = [
+        Row("process start to first frame out", first, "s", "≤ 1.5"),
+        Row("peak memory, 10 s of 1080p", short, "MB", "≤ 400"),
+    ]
+    if soak:
+        say("memory, 10 minutes of 1080p")
+        rows.append(Row("peak memory, 10 min of 1080p", _peak_memory(folder, model, "600s"), "MB", "≤ 400"))
+    return rows
+
+
+def _process(*arguments: str) -> None:
+    command = [sys.executable, "-m", "streamseg", "run", *arguments, "--quiet", "-y"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def _first_frame(clip: str, folder: Path, model: str) -> float:
+    """Seconds a whole process takes for one frame: an upper bound of the time to the first frame out."""
+    import time
+
+    start = time.perf_counter()
+    _process(clip, "-o", str(folder / "first%05d.jpg"), "--model", model, "--duration", "0.001")
+    return time.perf_counter() - start
+
+
+def _peak_memory(folder: Path, model: str, length: str) -> float:
+    report = folder / "memory.json"
+    target = str(folder / "memory.mp4")
+    settings = ("--preset", PRESET, "--model", model, "--report", str(report))
+    _process(f"demo:1920x1080@30,{length}", "-o", target, *settings)
+    return float(json.loads(report.read_text())["peak_rss_mb"])
+
+
+def _machine() -> dict[str, str]:
+    import av
+    import cv2
+    import numpy as np
+    import onnxruntime
+
+    return {
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "av": av.__version__,
+        "opencv": cv2.__version__,
+        "onnxruntime": onnxruntime.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
