@@ -1,0 +1,97 @@
+"""The thread boundary: order, backpressure, leaking, errors, shutdown."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from streamseg.handoff import FILE_DEPTH, Handoff, HandoffClosed, Stages
+
+
+def test_order_is_kept_and_nothing_is_lost() -> None:
+    """A boundary that is not leaky delivers every item in order."""
+    with Stages() as stages:
+        assert list(stages.prefetch(range(1000), name="count")) == list(range(1000))
+        assert stages.dropped == 0
+
+
+def test_leaky_boundary_keeps_the_newest() -> None:
+    """A full leaky boundary drops its oldest item and counts it."""
+    handoff: Handoff[int] = Handoff(depth=1, leaky=True)
+    for item in range(5):
+        handoff.put(item)
+    assert handoff.get() == 4
+    assert handoff.dropped == 4
+
+
+def test_a_full_boundary_makes_the_producer_wait() -> None:
+    """The producer runs no further ahead than the boundary is deep, plus the item in its hand."""
+    made = []
+
+    def items() -> Iterator[int]:
+        for item in range(100):
+            made.append(item)
+            yield item
+
+    with Stages() as stages:
+        taken = stages.prefetch(items(), name="ahead")
+        for expected in range(20):
+            assert next(taken) == expected
+            assert len(made) <= expected + 1 + FILE_DEPTH + 1
+
+
+def test_an_error_arrives_after_the_items_before_it_with_its_own_type() -> None:
+    """What a stage yielded before failing is delivered, then its very exception is raised."""
+    failure = OSError("unplugged")
+
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise failure
+
+    taken = []
+    with Stages() as stages, pytest.raises(OSError) as caught:
+        for item in stages.prefetch(items(), name="fails"):
+            taken.append(item)
+    assert taken == [1, 2]
+    assert caught.value is failure
+
+
+def test_leaving_early_ends_every_thread() -> None:
+    """A consumer that stops in the middle leaves no thread behind, however many stages wait on each other."""
+    with Stages() as stages:
+        first = stages.prefetch(iter(range(10**9)), name="one")
+        second = stages.prefetch((item + 1 for item in first), name="two")
+        third = stages.prefetch((item * 2 for item in second), name="three")
+        assert [next(third) for _ in range(3)] == [2, 4, 6]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("streamseg")]
+
+
+def test_stop_ends_a_wait_for_a_stalled_producer() -> None:
+    """`stop` ends the consumer's wait though the producer yields nothing."""
+    release = threading.Event()
+
+    def stalled() -> Iterator[int]:
+        release.wait()
+        yield from ()
+
+    with Stages() as stages:
+        items = stages.prefetch(stalled(), name="stalled")
+        stages.stop()
+        assert list(items) == []
+        release.set()
+
+
+def test_put_after_close_is_refused_and_a_second_close_changes_nothing() -> None:
+    """A closed boundary takes no more; the first close decides how it ended."""
+    handoff: Handoff[int] = Handoff()
+    handoff.put(1)
+    handoff.close()
+    handoff.close(ValueError("too late"))
+    with pytest.raises(HandoffClosed):
+        handoff.put(2)
+    assert handoff.get() == 1
+    with pytest.raises(HandoffClosed):
+        handoff.get()

@@ -1,0 +1,40 @@
+"""What `import streamseg` offers."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import streamseg
+
+
+def test_every_public_name_exists_and_nothing_else_is_promised() -> None:
+    """`__all__`, the table of homes and the real names agree."""
+    assert sorted(streamseg.__all__) == sorted(streamseg._HOME)
+    for name in streamseg.__all__:
+        assert getattr(streamseg, name) is not None
+        assert name in dir(streamseg)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """A typo is answered as Python answers it."""
+    with pytest.raises(AttributeError, match="no attribute 'open_sauce'"):
+        _ = streamseg.open_sauce  # type: ignore[attr-defined]
+
+
+def test_every_public_callable_is_documented() -> None:
+    """Each public function and class has a docstring."""
+    for name in streamseg.__all__:
+        value = getattr(streamseg, name)
+        if inspect.isfunction(value) or inspect.isclass(value):
+            assert inspect.getdoc(value), f"{name} has no docstring"
+
+
+def test_importing_is_light() -> None:
+    """`import streamseg` alone loads neither OpenCV nor FFmpeg nor ONNX Runtime, so `--help` comes at once."""
+    code = "import sys, streamseg; print([m for m in ('cv2', 'av', 'onnxruntime', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
