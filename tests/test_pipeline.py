@@ -1,0 +1,219 @@
+"""The conductor: what arrives, in which order, and how a run ends."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import streamseg
+from streamseg.errors import RuntimeFailure, SinkClosed, SinkError, SourceError
+from streamseg.frame import Frame
+from streamseg.stats import Report, Stats
+from tests.doubles import ListSink, ListSource
+
+
+def run(
+    source: ListSource,
+    *sinks: ListSink,
+    effect: str = "silhouette",
+    control: streamseg.Control | None = None,
+    watch: Callable[[Stats], None] | None = None,
+    spoil: Callable[[streamseg.Segmenter], None] = lambda segmenter: None,
+) -> Report:
+    """Run with the null runtime."""
+    with (
+        source,
+        streamseg.Segmenter(streamseg.find_model("selfie"), runtime="null") as segmenter,
+        streamseg.open_compositor(streamseg.effect(effect)) as compositor,
+    ):
+        spoil(segmenter)
+        return streamseg.run(source, segmenter, compositor, sinks, control=control, watch=watch)
+
+
+def test_a_file_keeps_every_frame_and_every_pts() -> None:
+    """Uneven pts come out of the pipeline as they went in, all of them, in order."""
+    pts = [3, 40, 41, 500, 501, 502, 9000, 9001]
+    sink = ListSink()
+    report = run(ListSource(pts), sink)
+    assert [frame.picture.pts for frame in sink.frames] == pts
+    assert [frame.time for frame in sink.frames] == [Fraction(ticks, 1000) for ticks in pts]
+    assert (report.frames_in, report.frames_out, report.frames_dropped) == (8, 8, 0)
+    assert sink.ended == "closed"
+
+
+def test_a_live_source_drops_but_never_reorders() -> None:
+    """With a slow sink a live source loses frames; those shown are in order and the newest comes through."""
+    held = threading.Event()
+
+    def hold(stats: Stats) -> None:
+        if stats.frames_out == 1:
+            held.wait(5)
+
+    def release(index: int) -> None:
+        if index == 59:
+            held.set()
+
+    sink = ListSink()
+    report = run(ListSource(range(60), live=True, before=release), sink, watch=hold)
+    shown = [frame.picture.pts for frame in sink.frames]
+    assert shown == sorted(shown)
+    assert shown[-1] == 59
+    assert report.frames_dropped > 0
+    assert report.frames_in == 60
+    assert report.frames_out + report.frames_dropped == 60
+
+
+def test_every_matte_belongs_to_its_own_frame() -> None:
+    """The picture where the matte is opaque is that of the same frame, never of the one before."""
+    sink = ListSink()
+    run(ListSource(range(0, 400, 40)), sink, effect="cutout")
+    for index, frame in enumerate(sink.frames):
+        from tests.clips import picture
+
+        source = picture(64, 48, index).to_ndarray()[24, 32]
+        assert frame.picture.reformat(format="yuv420p").to_ndarray()[24, 32] == source
+
+
+def test_one_failing_sink_does_not_stop_the_others() -> None:
+    """The failing sink is aborted and named in the report; the other gets every frame."""
+    bad, good = ListSink(fails_at=3), ListSink()
+    report = run(ListSource(), bad, good)
+    assert (len(good.frames), good.ended, bad.ended) == (10, "closed", "aborted")
+    assert report.failures == ["cannot write 'list:': no space left on device"]
+
+
+def test_the_only_sink_failing_ends_the_run() -> None:
+    """With nowhere to write to, the run raises the sink's own error and keeps nothing half-written."""
+    sink = ListSink(fails_at=3)
+    with pytest.raises(SinkError, match="no space left"):
+        run(ListSource(), sink)
+    assert sink.ended == "aborted"
+
+
+def test_a_viewer_who_leaves_ends_the_run_quietly() -> None:
+    """Closing the window is an ordinary end: the other sinks finish their files."""
+    window, file = ListSink(fails_at=3, error=SinkClosed("window closed")), ListSink()
+    report = run(ListSource(), window, file)
+    assert file.ended == "closed"
+    assert window.ended == "closed"
+    assert report.interrupted
+
+
+def test_a_source_that_breaks_off_leaves_a_finished_file() -> None:
+    """What was read before the source failed is kept; the error still reaches the caller."""
+    sink = ListSink()
+    with pytest.raises(SourceError, match="cable"):
+        run(ListSource(error=SourceError("the cable was pulled")), sink)
+    assert len(sink.frames) == 10
+    assert sink.ended == "closed"
+
+
+def test_a_source_that_fails_at_once_leaves_nothing() -> None:
+    """No frame, no file."""
+    sink = ListSink()
+    with pytest.raises(SourceError):
+        run(ListSource([], error=SourceError("nothing there")), sink)
+    assert sink.ended == "aborted"
+
+
+def test_an_error_inside_a_stage_aborts_the_sinks() -> None:
+    """A defect in a stage surfaces with its own type and keeps nothing under the final name."""
+
+    def spoil(segmenter: streamseg.Segmenter) -> None:
+        def fail(frame: Frame) -> streamseg.Matte:
+            raise ZeroDivisionError("a defect")
+
+        segmenter.__class__ = type("Spoilt", (streamseg.Segmenter,), {"__call__": lambda self, frame: fail(frame)})
+
+    sink = ListSink()
+    with pytest.raises(ZeroDivisionError):
+        run(ListSource(), sink, spoil=spoil)
+    assert sink.ended == "aborted"
+
+
+def test_a_failing_network_shows_the_background_only() -> None:
+    """When the network fails, the run goes on and every pixel is the background's (invariant 6)."""
+
+    def spoil(segmenter: streamseg.Segmenter) -> None:
+        class Broken:
+            name = "broken"
+
+            def __call__(self, tensors: object) -> dict[str, np.ndarray]:
+                raise RuntimeFailure("the network failed: out of memory")
+
+            def close(self) -> None:
+                pass
+
+        segmenter._runtime.close()
+        segmenter._runtime = Broken()
+
+    sink = ListSink()
+    report = run(ListSource(), sink, spoil=spoil)
+    assert report.frames_failed == 10
+    assert any("out of memory" in failure for failure in report.failures)
+    for frame in sink.frames:
+        assert (frame.picture.reformat(format="gray").to_ndarray() >= 235).all()
+
+
+def test_stop_finishes_what_was_written() -> None:
+    """`control.stop()` ends the run at once and the file is finished."""
+    control = streamseg.Control()
+    sink = ListSink()
+
+    def stop(stats: Stats) -> None:
+        if stats.frames_out == 4:
+            control.stop()
+
+    report = run(ListSource(range(1000)), sink, control=control, watch=stop)
+    assert report.interrupted
+    assert 4 <= len(sink.frames) < 20
+    assert sink.ended == "closed"
+
+
+def test_the_effect_can_change_during_a_run() -> None:
+    """A new recipe takes effect on a following frame without losing one."""
+    control = streamseg.Control()
+    sink = ListSink()
+
+    def change(stats: Stats) -> None:
+        if stats.frames_out == 3:
+            control.show(streamseg.effect("silhouette", color="white", background="black"))
+
+    report = run(ListSource(range(0, 4000, 40)), sink, control=control, watch=change)
+    control.close()
+    corners = [frame.picture.to_ndarray()[0, 0] for frame in sink.frames]
+    assert report.frames_out == 100
+    assert corners[0] > 200
+    assert corners[-1] < 50
+
+
+def test_a_pause_loses_nothing() -> None:
+    """While paused no frame is written and sinks stay responsive; afterwards the rest follows."""
+    control = streamseg.Control()
+    idles = []
+
+    class Patient(ListSink):
+        def idle(self) -> None:
+            idles.append(1)
+            if len(idles) == 3:
+                control.paused = False
+
+    def pause(stats: Stats) -> None:
+        control.paused = stats.frames_out == 2
+
+    sink = Patient()
+    run(ListSource(), sink, control=control, watch=pause)
+    assert len(sink.frames) == 10
+    assert len(idles) == 3
+
+
+def test_a_window_shows_a_file_at_its_own_speed() -> None:
+    """A sink that paces gets frames no earlier than their pts say."""
+    sink = ListSink()
+    sink.paces = True
+    report = run(ListSource([0, 50, 100, 200]), sink)
+    assert report.wall_s >= 0.2
