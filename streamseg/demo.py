@@ -1,0 +1,105 @@
+"""What `make demo` and `make gallery` run: every effect on the built-in portrait, and a contact sheet of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.compositors import open_compositor
+from streamseg.effects import EFFECTS, effect
+from streamseg.models import find_model
+from streamseg.pipeline import run
+from streamseg.segmenter import Segmenter
+from streamseg.sinks import Encoding, open_sink
+from streamseg.sources import open_source
+
+TILE = (480, 270)
+"""(W, H) of one picture on the contact sheet."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the clips (or, with --gallery, stills) and the contact sheet, and print where they are."""
+    parser = argparse.ArgumentParser(prog="python -m streamseg.demo", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where to write")
+    parser.add_argument("--gallery", action="store_true", help="stills for the documentation instead of clips")
+    parser.add_argument("--length", default="4s", help="length of each clip, such as 4s")
+    options = parser.parse_args(arguments)
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    sunset = folder / "sunset.png"
+    cv2.imwrite(str(sunset), _sunset(1280, 720))
+    stills = []
+    for name in EFFECTS:
+        clip = folder / f"{name}.mp4"
+        _make_clip(name, f"demo:1280x720@25,{options.length}", clip, sunset)
+        still = _middle_picture(clip)
+        stills.append((name, still))
+        if options.gallery:
+            cv2.imwrite(str(folder / f"{name}.jpg"), still, [cv2.IMWRITE_JPEG_QUALITY, 85])
+            clip.unlink()
+        else:
+            print(f"wrote {clip}")
+    sheet = folder / ("contact-sheet.jpg" if options.gallery else "contact-sheet.png")
+    cv2.imwrite(str(sheet), contact_sheet(stills))
+    sunset.unlink()
+    print(f"wrote {sheet}: all {len(stills)} effects at a glance")
+
+
+def _make_clip(name: str, source_uri: str, clip: Path, sunset: Path) -> None:
+    if name == "cutout":  # mp4 holds no transparency: a flat colour stands in for it
+        recipe = effect("replace", background="#d8d8e0")
+    else:
+        recipe = effect(name, background=str(sunset) if name == "replace" else None)
+    with (
+        open_source(source_uri) as source,
+        Segmenter(find_model(), labels=recipe.needs_labels) as segmenter,
+        open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.foreground) as compositor,
+    ):
+        run(source, segmenter, compositor, [open_sink(str(clip), encoding=Encoding(crf=20), overwrite=True)])
+
+
+def _middle_picture(clip: Path) -> NDArray[np.uint8]:
+    """(H, W, 3) BGR picture from the middle of the clip."""
+    with av.open(str(clip)) as container:
+        frames = [frame for frame in container.decode(video=0)]
+        return frames[len(frames) // 2].to_ndarray(format="bgr24")
+
+
+def contact_sheet(stills: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int = 3) -> NDArray[np.uint8]:
+    """Lay named (H, W, 3) BGR pictures out in a grid, each with its name underneath."""
+    width, height = TILE
+    caption = 34
+    rows = -(-len(stills) // columns)
+    sheet = np.full((rows * (height + caption), columns * width, 3), 255, np.uint8)
+    for index, (name, still) in enumerate(stills):
+        top, left = index // columns * (height + caption), index % columns * width
+        sheet[top : top + height, left : left + width] = cv2.resize(still, TILE, interpolation=cv2.INTER_AREA)
+        place = (left + 10, top + height + 24)
+        cv2.putText(sheet, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, (40, 40, 40), 1, cv2.LINE_AA)
+    return sheet
+
+
+def _sunset(width: int, height: int) -> NDArray[np.uint8]:
+    """(H, W, 3) BGR: an evening sky over water, drawn by formula."""
+    y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
+    horizon = 0.62
+    sky = np.clip(y / horizon, 0, 1)[..., None]
+    colours = (1 - sky) * np.float32([120, 70, 40]) + sky * np.float32([90, 150, 250])
+    picture = np.broadcast_to(colours, (height, width, 3)).copy()
+    sun = np.exp(-((x * 1.78) ** 2 + ((y - 0.5) * 2) ** 2) / 0.02)[..., None]
+    picture += sun * np.float32([120, 200, 255])
+    water = (y > horizon)[..., None]
+    ripple = (np.sin(y * 260 + 6 * np.sin(x * 7)) * 0.5 + 0.5)[..., None] * np.exp(-((x / 0.35) ** 2))[..., None]
+    sea = np.float32([95, 70, 45]) + ripple * np.float32([60, 110, 160])
+    return np.clip(np.where(water, sea, picture), 0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    main()
