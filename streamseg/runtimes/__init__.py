@@ -1,0 +1,49 @@
+"""What runs a network: one file per runtime, imported on use."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from streamseg.errors import ModelError, UsageError
+from streamseg.runtimes.base import Runtime, Tensors
+
+if TYPE_CHECKING:
+    from streamseg.models.card import ModelCard
+
+__all__ = ["RUNTIMES", "Runtime", "Tensors", "load_runtime"]
+
+RUNTIMES = {
+    "onnxruntime": "streamseg.runtimes.onnxruntime:OnnxRuntime",
+    "null": "streamseg.runtimes.null:NullRuntime",
+}
+"""Name -> module and class; the class takes `(card, threads)` and raises ModelError when it cannot load."""
+
+_AUTOMATIC = ("onnxruntime",)
+"""What `auto` tries, best first."""
+
+
+def load_runtime(card: ModelCard, *, name: str = "auto", threads: int | None = None) -> Runtime:
+    """Load a card's network; the caller closes it.
+
+    `auto` takes the best runtime that loads. `threads`: CPU threads the network may use; None leaves half
+    of the machine to decoder and encoder. Raises UsageError (unknown name) and ModelError (nothing loads).
+    """
+    if name != "auto" and name not in RUNTIMES:
+        raise UsageError(f"no runtime {name!r}; known: {', '.join(['auto', *RUNTIMES])}")
+    failures = []
+    for candidate in _AUTOMATIC if name == "auto" else (name,):
+        try:
+            return _load(candidate, card, threads)
+        except ModelError as error:
+            failures.append((candidate, error))
+    if len(failures) == 1:
+        raise failures[0][1]
+    reasons = "; ".join(f"{candidate}: {error}" for candidate, error in failures)
+    raise ModelError(f"no runtime could load {card.name!r}: {reasons}")
+
+
+def _load(name: str, card: ModelCard, threads: int | None) -> Runtime:
+    module, _, kind = RUNTIMES[name].partition(":")
+    runtime: Runtime = getattr(import_module(module), kind)(card, threads)
+    return runtime
