@@ -172,7 +172,7 @@ class ModelCard:
         _require(known, "foreground", list(self.foreground), "some of " + ", ".join(map(repr, self.classes)))
 
     def verified_weights(self) -> Path:
-        """Return the ONNX file of the weights, its sha256 checked, fetched first if need be and if there is a url.
+        """Return the ONNX file of the weights, its sha256 checked; fetch it first where there is only a url.
 
         Raises ModelError: not found, not fetchable, or not the file the card describes.
         """

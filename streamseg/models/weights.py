@@ -1,0 +1,79 @@
+"""Finding, fetching and verifying the weights of a card: nothing whose sha256 differs is handed out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamseg.errors import ModelError, reason, redacted
+from streamseg.models.card import ModelCard
+from streamseg.models.files import cache_folder, search_folders, sha256, user_folder
+
+
+def verified(card: ModelCard) -> Path:
+    """Return the ONNX file of a card's weights, verified; fetched or converted first where need be.
+
+    Looked for by file name next to the card, in the folders of `search_folders`, then at the card's url.
+    Raises ModelError.
+    """
+    path = _verified_file(card)
+    if path.suffix == ".onnx":
+        return path
+    from streamseg.models.importing import converted
+
+    return _verified_file(converted(path))
+
+
+def _verified_file(card: ModelCard) -> Path:
+    folders = [card.path] if card.path else []
+    differing = None
+    for folder in [*folders, *search_folders()]:
+        path = folder / card.weights
+        if not path.is_file():
+            continue
+        found = _hash(card, path)
+        if found == card.sha256:
+            return path
+        differing = differing or (path, found)
+    if card.url:
+        return _fetched(card, card.url)
+    if differing:
+        path, found = differing
+        raise ModelError(
+            f"weights {str(path)!r} of model {card.name!r} have sha256 {found}, expected {card.sha256}; "
+            f"obtain them again: {card.source}"
+        )
+    raise ModelError(
+        f"no weights {card.weights!r} for model {card.name!r}; put them into {str(user_folder())!r}; "
+        f"they come from: {card.source}"
+    )
+
+
+def _hash(card: ModelCard, path: Path) -> str:
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise ModelError(f"cannot read weights {str(path)!r} of {card.name!r}: {reason(error)}") from error
+
+
+def _fetched(card: ModelCard, url: str) -> Path:
+    """Return the cached file of a card's url, downloaded if it is not there yet."""
+    import pooch
+
+    folder = cache_folder() / "weights" / card.sha256[:16]
+    pooch.get_logger().setLevel("WARNING")
+    downloader = pooch.HTTPDownloader(timeout=30)
+    try:
+        file = pooch.retrieve(
+            url, f"sha256:{card.sha256}", fname=card.weights, path=folder, downloader=downloader
+        )
+    except ValueError as error:  # pooch's word for another hash
+        raise ModelError(
+            f"weights of model {card.name!r} from {redacted(url)!r} are not the expected file "
+            f"(sha256 {card.sha256}); nothing was kept"
+        ) from error
+    except OSError as error:
+        raise ModelError(
+            f"cannot fetch the weights of model {card.name!r} from {redacted(url)!r}: {reason(error)}; "
+            f"connect, or put {card.weights!r} into {str(user_folder())!r}"
+        ) from error
+    return Path(file)
