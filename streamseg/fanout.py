@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from types import TracebackType
 
 import av
@@ -113,10 +114,10 @@ class FanOut:
             self._zero = frame.time
         stats.frames_out += 1
         stats.latency.add(now - frame.captured)
-        length = (frame.picture.duration or 0) * (frame.picture.time_base or 0)
+        length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
         stats.position = float(frame.time - self._zero + length)
 
 
 def _time(packet: av.Packet) -> float:
     ticks = packet.dts if packet.dts is not None else packet.pts
-    return float("-inf") if ticks is None else float(ticks * packet.time_base)
+    return float("-inf") if ticks is None else float(ticks * Fraction(packet.time_base))

@@ -56,7 +56,7 @@ class Frame:
         """Seconds since the stream's zero, exactly."""
         if self.picture.pts is None or self.picture.time_base is None:
             raise ValueError("a frame without a pts left its source")
-        return self.picture.pts * self.picture.time_base
+        return self.picture.pts * Fraction(self.picture.time_base)
 
     def with_picture(self, picture: av.VideoFrame) -> Frame:
         """Return this frame with other pixels and the same timing."""

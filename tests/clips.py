@@ -91,7 +91,7 @@ def read_frames(path: Path | str, stream: int = 0) -> list[av.VideoFrame]:
 
 def frame_times(path: Path | str) -> list[Fraction]:
     """The time in seconds of every frame of a clip, as plain PyAV reads it."""
-    return [frame.pts * frame.time_base for frame in read_frames(path) if frame.pts is not None]
+    return [frame.pts * Fraction(frame.time_base) for frame in read_frames(path) if frame.pts is not None]
 
 
 def packets_of(path: Path | str, kind: str = "audio") -> list[tuple[Fraction, bytes]]:
@@ -99,7 +99,7 @@ def packets_of(path: Path | str, kind: str = "audio") -> list[tuple[Fraction, by
     with av.open(str(path)) as container:
         stream = next(s for s in container.streams if s.type == kind)
         return [
-            (packet.pts * packet.time_base, bytes(packet))
+            (packet.pts * Fraction(packet.time_base), bytes(packet))
             for packet in container.demux(stream)
             if packet.pts is not None and packet.size
         ]
