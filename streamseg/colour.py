@@ -1,0 +1,118 @@
+"""Colours: how users write them, their code values in a picture, and a distinct one for each class."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.errors import UsageError
+
+Rgb: TypeAlias = tuple[int, int, int]
+"""Red, green, blue, 0..255, sRGB."""
+
+EXAMPLES = "white, '#00b140' or 0,177,64"
+
+_NAMES = {
+    "black": "000000", "white": "ffffff", "gray": "808080", "grey": "808080", "silver": "c0c0c0",
+    "darkgray": "a9a9a9", "darkgrey": "a9a9a9", "lightgray": "d3d3d3", "lightgrey": "d3d3d3", "red": "ff0000",
+    "darkred": "8b0000", "crimson": "dc143c", "coral": "ff7f50", "salmon": "fa8072", "tomato": "ff6347",
+    "maroon": "800000", "orange": "ffa500", "gold": "ffd700", "yellow": "ffff00", "olive": "808000",
+    "lime": "00ff00", "green": "008000", "darkgreen": "006400", "teal": "008080", "aqua": "00ffff",
+    "cyan": "00ffff", "turquoise": "40e0d0", "skyblue": "87ceeb", "blue": "0000ff", "navy": "000080",
+    "royalblue": "4169e1", "indigo": "4b0082", "violet": "ee82ee", "purple": "800080", "magenta": "ff00ff",
+    "fuchsia": "ff00ff", "pink": "ffc0cb", "hotpink": "ff69b4", "brown": "a52a2a", "chocolate": "d2691e",
+    "beige": "f5f5dc", "ivory": "fffff0",
+}  # fmt: skip
+"""Values of CSS Color Module Level 4, named colours."""
+
+_HEX = re.compile(r"#(?:[0-9a-f]{3}|[0-9a-f]{6})", re.IGNORECASE)
+_TRIPLE = re.compile(r"\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*")
+
+
+def parse_colour(text: str) -> Rgb:
+    """Read `#rgb`, `#rrggbb`, `r,g,b` or a name; raises UsageError."""
+    colour = find_colour(text)
+    if colour is None:
+        raise UsageError(f"{text!r} is no colour; colours look like {EXAMPLES}")
+    return colour
+
+
+def find_colour(text: str) -> Rgb | None:
+    """Read a colour; None when `text` does not look like one, UsageError when it does but is wrong."""
+    digits = _NAMES.get(text.strip().lower().replace(" ", ""))
+    if digits is None and text.startswith("#"):
+        if not _HEX.fullmatch(text):
+            raise UsageError(
+                f"{text!r} is no colour; after # come 3 or 6 hexadecimal digits, as in '#00b140'"
+            )
+        digits = text[1:] if len(text) == 7 else "".join(2 * digit for digit in text[1:])
+    if digits is not None:
+        return int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)
+    triple = _TRIPLE.fullmatch(text)
+    if triple is None:
+        return None
+    red, green, blue = (int(part) for part in triple.groups())
+    if max(red, green, blue) > 255:
+        raise UsageError(f"{text!r} is no colour; red, green and blue go from 0 to 255")
+    return red, green, blue
+
+
+_LUMA_WEIGHTS = {
+    1: (0.2126, 0.0722),  # BT.709
+    4: (0.30, 0.11),  # FCC
+    7: (0.212, 0.087),  # SMPTE 240M
+    9: (0.2627, 0.0593),  # BT.2020
+    10: (0.2627, 0.0593),
+}
+"""Shares of red and blue in luma, by matrix coefficients as numbered in ITU-T H.273 and AVColorSpace."""
+
+_BT601_WEIGHTS = (0.299, 0.114)
+
+
+def luma_weights(matrix: int) -> tuple[float, float, float]:
+    """Shares of red, green and blue in luma, for matrix coefficients of ITU-T H.273; BT.601 for any other."""
+    red, blue = _LUMA_WEIGHTS.get(matrix, _BT601_WEIGHTS)
+    return red, 1 - red - blue, blue
+
+
+def yuv_codes(rgb: Rgb, *, matrix: int, full: bool, depth: int) -> Rgb:
+    """Code values of Y, Cb, Cr in pictures of `depth` bits, full or limited range (ITU-T H.273, 8.3)."""
+    weights = luma_weights(matrix)
+    red, green, blue = (value / 255 for value in rgb)
+    luma = weights[0] * red + weights[1] * green + weights[2] * blue
+    cb = (blue - luma) / (2 * (1 - weights[2]))
+    cr = (red - luma) / (2 * (1 - weights[0]))
+    step, largest, middle = 1 << (depth - 8), (1 << depth) - 1, 1 << (depth - 1)
+    if full:
+        values = luma * largest, cb * largest + middle, cr * largest + middle
+    else:
+        values = step * (219 * luma + 16), step * (224 * cb + 128), step * (224 * cr + 128)
+    y, u, v = (min(max(round(value), 0), largest) for value in values)
+    return y, u, v
+
+
+@lru_cache(maxsize=1)
+def label_palette() -> NDArray[np.uint8]:
+    """(256, 3) RGB: the Pascal VOC colour map, as VOClabelcolormap of the VOC2012 development kit makes it.
+
+    Bits 0, 1, 2 of a class id, then 3, 4, 5 and so on, are the bits of red, green, blue from the top down.
+    """
+    ids = np.arange(256)
+    palette = np.zeros((256, 3), np.uint8)
+    for level in range(8):
+        for channel in range(3):
+            palette[:, channel] |= (((ids >> (3 * level + channel)) & 1) << (7 - level)).astype(np.uint8)
+    return palette
+
+
+@lru_cache(maxsize=1)
+def overlay_palette() -> NDArray[np.uint8]:
+    """(256, 3) RGB, vivid, to paint over pictures: hues a golden angle apart, so that neighbours differ."""
+    hues = (210 + 137.508 * np.arange(256)) % 360 / 60
+    away = np.abs((hues[:, None] - np.array([0, 2, 4]) + 3) % 6 - 3)
+    palette: NDArray[np.uint8] = np.rint(255 * (0.1 + 0.9 * np.clip(2 - away, 0, 1))).astype(np.uint8)
+    return palette
