@@ -149,15 +149,10 @@ class ModelCard:
         self._require_classes()
 
     def _require_identity(self) -> None:
-        slug = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name)
-        _require(slug is not None, "name", self.name, "letters, digits, '.', '_' and '-'")
-        plain = re.fullmatch(r"[^/\\:]+\.(onnx|tflite)", self.weights)
-        _require(
-            plain is not None,
-            "weights",
-            self.weights,
-            "an .onnx or .tflite file name, without folders",
-        )
+        plain = re.fullmatch(r"[^/\\:]+", self.name)
+        _require(plain is not None, "name", self.name, "a name without '/', '\\' and ':'")
+        file = re.fullmatch(r"[^/\\:]+\.(onnx|tflite)", self.weights, re.IGNORECASE)
+        _require(file is not None, "weights", self.weights, "an .onnx or .tflite file name, without folders")
         hexadecimal = re.fullmatch(r"[0-9a-f]{64}", self.sha256)
         _require(hexadecimal is not None, "sha256", self.sha256, "64 lower-case hexadecimal digits")
         fetchable = self.url is None or self.url.startswith(("https://", "http://"))

@@ -113,7 +113,8 @@ def _plain(hint: Any) -> type:
     if get_origin(hint) is Literal:
         return str
     options = [option for option in get_args(hint) if option is not NoneType]
-    return options[0] if options else hint
+    plain: type = options[0] if options else hint
+    return plain
 
 
 def _described(hint: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -60,14 +59,11 @@ def _sha256(path: Path, mtime_ns: int, size: int) -> str:  # noqa: ARG001
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file beside its place and rename it, making folders on the way. Raises ModelError."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(content)
-        try:
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+        beside.write_bytes(content)
+        beside.replace(path)
     except OSError as error:
+        beside.unlink(missing_ok=True)
         raise ModelError(f"cannot write {str(path)!r}: {reason(error)}") from error

@@ -51,6 +51,6 @@ def _card_files() -> dict[str, Path]:
     """Return the card files by model name; where a name occurs twice the first folder's counts."""
     files: dict[str, Path] = {}
     for folder in search_folders():
-        for path in sorted(folder.glob("*.toml")):
+        for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem):
             files.setdefault(path.stem, path)
     return files

@@ -1,6 +1,6 @@
 """A card for a bare .onnx file: shapes from ONNX Runtime, meaning from names, shapes and a probe run.
 
-What a file cannot tell (normalisation, colour order, class names) gets the usual values; edit the card if they differ.
+What a file cannot tell (normalisation, colour order, class names) gets the usual values.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ DYNAMIC_SIZE = 256
 """Width and height of a network that leaves its input's size open."""
 
 _MATTES = ("pha", "alpha", "matte")
+"""Outputs preferred to earlier ones: matting networks give the coloured foreground first."""
+
+_STATE_ENDINGS = (("i", "o"), ("in", "out"), ("input", "output"))
 
 
 class _Port(NamedTuple):
@@ -31,7 +34,7 @@ class _Port(NamedTuple):
 
 
 def guess_card(path: Path) -> ModelCard:
-    """Return a card for an .onnx file, its real sha256 in it. Raises ModelError: unreadable or not understood."""
+    """Return a card for an .onnx file. Raises ModelError: unreadable or not understood."""
     try:
         digest = sha256(path)
     except OSError as error:
@@ -114,26 +117,17 @@ def _input_layout(shape: list[int | str | None]) -> Layout | None:
 def _states(inputs: list[_Port], outputs: list[_Port]) -> tuple[StateSpec, ...]:
     """Return pairs like r1i and r1o, state_in and state_out: same beginning, same shape."""
     states = []
-    by_name = {port.name: port for port in outputs}
     for port in inputs:
-        partners = [
-            _partner(port.name, "i", "o"),
-            _partner(port.name, "in", "out"),
-            _partner(port.name, "input", "output"),
-        ]
-        partner = next((by_name[name] for name in partners if name in by_name), None)
+        names = {port.name.removesuffix(i) + o for i, o in _STATE_ENDINGS if port.name.endswith(i)}
+        partner = next((output for output in outputs if output.name in names), None)
         fixed = tuple(size for size in port.shape if isinstance(size, int))
         if partner is None or len(fixed) != len(port.shape) or partner.shape != port.shape:
             raise ModelError(
-                f"input {port.name!r} {port.shape} is neither the picture nor a recurrent state of fixed size; "
-                "export the network with it and all sizes fixed"
+                f"input {port.name!r} {port.shape} is neither the picture nor a recurrent state of fixed "
+                "size; export the network with all sizes and options fixed"
             )
         states.append(StateSpec(input=port.name, output=partner.name, shape=fixed))
     return tuple(states)
-
-
-def _partner(name: str, ending: str, other: str) -> str | None:
-    return name.removesuffix(ending) + other if name.endswith(ending) else None
 
 
 def _output(
@@ -157,8 +151,9 @@ def _output(
         if tensors[0].ndim == 4:
             layout = _output_layout(tensors[0])
             axis = 1 if layout == "nchw" else 3
-            kind = _kind(tensors, axis)
-            return OutputSpec(name=name, kind=kind, layout=layout), tensors[0].shape[axis]
+            corners = _align_corners(picture, tensors[0].shape[2 if layout == "nchw" else 1])
+            spec = OutputSpec(name=name, kind=_kind(tensors, axis), layout=layout, align_corners=corners)
+            return spec, tensors[0].shape[axis]
     shapes = ", ".join(f"{name!r} {tensor.shape}" for name, tensor in zip(names, runs[0], strict=True))
     raise ModelError(f"found outputs {shapes or 'none'}, expected scores (1, C, h, w) or labels (1, h, w)")
 
@@ -166,6 +161,12 @@ def _output(
 def _output_layout(scores: NDArray[Any]) -> Layout:
     """Return which axis is the classes': the last if it is the shortest."""
     return "nhwc" if scores.ndim == 4 and scores.shape[3] < min(scores.shape[1:3]) else "nchw"
+
+
+def _align_corners(picture: InputSpec, height: int) -> bool:
+    """Return whether the output stride is whole only between corner cells: 513 to 33, not 512 to 32."""
+    tiled = picture.height % height == 0
+    return not tiled and height > 1 and (picture.height - 1) % (height - 1) == 0
 
 
 def _kind(runs: list[NDArray[Any]], axis: int) -> Literal["probability", "logits"]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def import_model(
     for target in (folder / f"{name}.toml", folder / card.weights):
         if target.exists() and not overwrite:
             raise UsageError(
-                f"cannot import as {name!r}: {str(target)!r} exists; choose another name or overwrite it"
+                f"cannot import as {name!r}: {str(target)!r} exists; take another name or overwrite"
             )
     write_atomically(folder / card.weights, onnx)
     write_card(card, folder / f"{name}.toml")
@@ -43,13 +42,12 @@ def import_model(
 
 def _read(path: Path) -> tuple[ModelCard, bytes]:
     """Return a card and the ONNX bytes of a network file."""
-    readers: dict[str, Callable[[Path], tuple[ModelCard, bytes]]] = {
-        ".onnx": _read_onnx,
-        ".tflite": _read_tflite,
-    }
-    if path.suffix.lower() not in readers:
-        raise UsageError(f"cannot import {str(path)!r}: expected a .tflite or .onnx file")
-    return readers[path.suffix.lower()](path)
+    suffix = path.suffix.lower()
+    if suffix == ".onnx":
+        return _read_onnx(path)
+    if suffix == ".tflite":
+        return _read_tflite(path)
+    raise UsageError(f"cannot import {str(path)!r}: expected a .tflite or .onnx file")
 
 
 def _read_onnx(path: Path) -> tuple[ModelCard, bytes]:

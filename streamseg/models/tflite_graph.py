@@ -62,6 +62,10 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
 
+    def maker(self, tensor: int) -> Operator | None:
+        """Return the operator that computes a tensor, None for inputs and constants."""
+        return next((operator for operator in self.operators if tensor in operator.outputs), None)
+
 
 def read_graph(path: Path) -> Graph:
     """Read a .tflite file. Raises ModelError if it is none or damaged."""

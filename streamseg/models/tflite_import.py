@@ -30,8 +30,7 @@ class Conversion:
 def convert(path: Path) -> Conversion:
     """Convert a .tflite file with one picture as input. Raises ModelError naming what cannot be converted.
 
-    float16 weights stay float16, quantised networks become float32. A final argmax is left out: streamseg
-    interpolates scores first.
+    float16 weights stay float16, quantised networks become float32.
     """
     graph = read_graph(path)
     try:
@@ -41,7 +40,8 @@ def convert(path: Path) -> Conversion:
 
 
 def _convert(graph: Graph) -> Conversion:
-    picture, scores = _picture(graph), _scores(graph)
+    picture = _picture(graph)
+    scores, align_corners = _scores(graph)
     writer = OnnxWriter()
     translation = Translation(graph, writer)
     translation.names = {index: graph.tensors[index].name for index in (picture, scores)}
@@ -56,7 +56,9 @@ def _convert(graph: Graph) -> Conversion:
             outputs={translation.name(scores): shapes[scores]},
         ),
         input=_input_spec(graph, picture),
-        output=OutputSpec(name=translation.name(scores), kind=_kind(graph, scores)),
+        output=OutputSpec(
+            name=translation.name(scores), kind=_kind(graph, scores), align_corners=align_corners
+        ),
         channels=shapes[scores][1],
     )
 
@@ -68,16 +70,23 @@ def _picture(graph: Graph) -> int:
     return graph.inputs[0]
 
 
-def _scores(graph: Graph) -> int:
-    """Return the first output that is a score for each cell, before any final argmax."""
-    makers = {output: operator for operator in graph.operators for output in operator.outputs}
+def _scores(graph: Graph) -> tuple[int, bool]:
+    """Return the output that is a score for each cell, and whether its corner cells sit on corner pixels.
+
+    A final argmax and enlarging are left out: scores are better interpolated once, to the frame's own size.
+    """
     for index in graph.outputs:
-        maker = makers.get(index)
-        while maker and maker.kind in {"ARG_MAX", "CAST"}:
+        align_corners = False
+        maker = graph.maker(index)
+        while maker and maker.kind in {"ARG_MAX", "CAST", "RESIZE_BILINEAR"}:
+            if maker.kind == "RESIZE_BILINEAR":
+                if not (maker.options.AlignCorners() or maker.options.HalfPixelCenters()):
+                    break
+                align_corners = bool(maker.options.AlignCorners())
             index = maker.inputs[0]
-            maker = makers.get(index)
+            maker = graph.maker(index)
         if len(graph.tensors[index].shape) == 4:
-            return index
+            return index, align_corners
     shapes = [graph.tensors[index].shape for index in graph.outputs]
     raise ModelError(f"it gives {_listed(shapes)}, expected scores (1, h, w, C)")
 
@@ -128,8 +137,7 @@ def _input_spec(graph: Graph, index: int) -> InputSpec:
 
 
 def _kind(graph: Graph, scores: int) -> Literal["probability", "logits"]:
-    makers = {output: operator for operator in graph.operators for output in operator.outputs}
-    maker = makers.get(scores)
+    maker = graph.maker(scores)
     while maker and maker.kind in _TRANSPARENT:
-        maker = makers.get(maker.inputs[0])
+        maker = graph.maker(maker.inputs[0])
     return "probability" if maker and maker.kind in {"LOGISTIC", "SOFTMAX"} else "logits"

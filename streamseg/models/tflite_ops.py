@@ -2,134 +2,14 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from streamseg.errors import ModelError
 from streamseg.models.tflite_graph import Operator
-from streamseg.models.tflite_translation import TO_NCHW, TO_NHWC, Step, Translation, onnx_axis
-
-_SAME = 0  # tflite.Padding; the other is VALID
-
-
-def same_padding(size: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
-    """Return TensorFlow's SAME padding before and after an axis of `size` cells."""
-    reach = (kernel - 1) * dilation + 1
-    total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-    return total // 2, total - total // 2
-
-
-def _pads(
-    padding: int,
-    sizes: Sequence[int],
-    kernel: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int] = (1, 1),
-) -> list[int]:
-    """Return ONNX pads [top, left, bottom, right]."""
-    if padding != _SAME:
-        return [0, 0, 0, 0]
-    vertical, horizontal = (
-        same_padding(*axis) for axis in zip(sizes, kernel, strides, dilations, strict=True)
-    )
-    return [vertical[0], horizontal[0], vertical[1], horizontal[1]]
-
-
-def _convolution(to: Translation, operator: Operator) -> None:
-    picture, weights = operator.inputs[:2]
-    options = operator.options
-    depthwise = operator.kind == "DEPTHWISE_CONV_2D"
-    sizes, channels = to.tensor(picture).shape[1:3], to.tensor(picture).shape[3]
-    shape = to.constant(weights).shape
-    order = (3, 0, 1, 2) if depthwise else TO_NCHW
-    strides = [options.StrideH(), options.StrideW()]
-    dilations = [options.DilationHFactor(), options.DilationWFactor()]
-    to.emit(
-        operator,
-        "Conv",
-        [to.value(picture), to.weight(weights, order), *to.bias(operator, 2)],
-        options.FusedActivationFunction(),
-        group=channels if depthwise else channels // shape[3],
-        kernel_shape=shape[1:3],
-        strides=strides,
-        dilations=dilations,
-        pads=_pads(options.Padding(), sizes, shape[1:3], strides, dilations),
-    )
-
-
-def _transposed(
-    to: Translation,
-    operator: Operator,
-    *,
-    picture: int,
-    bias: list[str],
-    same: bool,
-    strides: tuple[int, int],
-    activation: int = 0,
-) -> None:
-    """Write a transposed convolution whose weights are the operator's input 1."""
-    kernel = to.constant(operator.inputs[1]).shape[1:3]
-    sizes, wanted = to.tensor(picture).shape[1:3], to.tensor(operator.outputs[0]).shape[1:3]
-    pads = [
-        (size - 1) * stride + reach - out if same else 0
-        for size, stride, reach, out in zip(sizes, strides, kernel, wanted, strict=True)
-    ]
-    if min(pads) < 0:
-        raise ModelError(f"transposed convolution from {sizes} to {wanted} is not supported")
-    before = [pad // 2 for pad in pads]
-    after = [pad - half for pad, half in zip(pads, before, strict=True)]
-    inputs = [to.value(picture), to.weight(operator.inputs[1], (3, 0, 1, 2)), *bias]
-    pads = before + after
-    to.emit(operator, "ConvTranspose", inputs, activation, kernel_shape=kernel, strides=strides, pads=pads)
-
-
-def _transpose_conv(to: Translation, operator: Operator) -> None:
-    options = operator.options
-    _transposed(
-        to,
-        operator,
-        picture=operator.inputs[2],
-        bias=to.bias(operator, 3),
-        same=options.Padding() == _SAME,
-        strides=(options.StrideH(), options.StrideW()),
-        activation=options.FusedActivationFunction(),
-    )
-
-
-def _mediapipe_transpose_conv(to: Translation, operator: Operator) -> None:
-    # The options are TFLite's C struct TfLiteTransposeConvParams; its padding 1 is SAME.
-    padding, stride_width, stride_height = struct.unpack_from("<3i", operator.custom_options)
-    _transposed(
-        to,
-        operator,
-        picture=operator.inputs[0],
-        bias=to.bias(operator, 2),
-        same=padding == 1,
-        strides=(stride_height, stride_width),
-    )
-
-
-def _pool(kind: str, **attributes: int) -> Rule:
-    def write(to: Translation, operator: Operator) -> None:
-        options = operator.options
-        kernel = [options.FilterHeight(), options.FilterWidth()]
-        strides = [options.StrideH(), options.StrideW()]
-        sizes = to.tensor(operator.inputs[0]).shape[1:3]
-        to.emit(
-            operator,
-            kind,
-            [to.value(operator.inputs[0])],
-            options.FusedActivationFunction(),
-            kernel_shape=kernel,
-            strides=strides,
-            pads=_pads(options.Padding(), sizes, kernel, strides),
-            **attributes,
-        )
-
-    return write
+from streamseg.models.tflite_translation import TO_NCHW, TO_NHWC, Rule, Step, Translation, onnx_axis
+from streamseg.models.tflite_windows import convolution, mediapipe_transpose_conv, pool, transpose_conv
 
 
 def _simple(kind: str, **attributes: Any) -> Rule:
@@ -175,14 +55,28 @@ def _softmax(to: Translation, operator: Operator) -> None:
 
 
 def _mean(to: Translation, operator: Operator) -> None:
-    picture, axes = operator.inputs
-    rank = len(to.tensor(picture).shape)
-    reduced = sorted(axis % rank for axis in to.constant(axes).reshape(-1).tolist())
-    keep = bool(operator.options.KeepDims())
-    if rank == 4 and not keep and len(reduced) == 1 and reduced[0] in {1, 2}:
-        raise ModelError("MEAN over one of height and width is not supported")
-    mapped = sorted(onnx_axis(axis, rank) for axis in reduced)
-    to.emit(operator, "ReduceMean", [to.value(picture)], axes=mapped, keepdims=int(keep))
+    inputs, axes = [to.value(operator.inputs[0])], _reduced(to, operator)
+    to.emit(operator, "ReduceMean", inputs, axes=axes, keepdims=_kept(operator))
+
+
+def _sum(to: Translation, operator: Operator) -> None:
+    # Unlike ReduceMean, ReduceSum takes its axes as an input since opset 13.
+    axes = np.array(_reduced(to, operator), np.int64)
+    inputs = [to.value(operator.inputs[0]), to.writer.constant(f"{to.name(operator.outputs[0])}_axes", axes)]
+    to.emit(operator, "ReduceSum", inputs, keepdims=_kept(operator))
+
+
+def _kept(operator: Operator) -> int:
+    return int(operator.options.KeepDims())
+
+
+def _reduced(to: Translation, operator: Operator) -> list[int]:
+    """Return the ONNX axes a reduction goes over. Raises ModelError where those left would change places."""
+    rank = len(to.tensor(operator.inputs[0]).shape)
+    axes = {axis % rank for axis in to.constant(operator.inputs[1]).reshape(-1).tolist()}
+    if rank == 4 and not _kept(operator) and len(axes & {1, 2}) == 1 and 3 not in axes:
+        raise ModelError(f"{operator.kind} over one of height and width is not supported")
+    return sorted(onnx_axis(axis, rank) for axis in axes)
 
 
 def _concatenation(to: Translation, operator: Operator) -> None:
@@ -234,12 +128,25 @@ def _reshape(to: Translation, operator: Operator) -> None:
     to.chain(operator, steps)
 
 
+def _transpose(to: Translation, operator: Operator) -> None:
+    order = to.constant(operator.inputs[1]).tolist()
+    if len(order) == 4:
+        order = [onnx_axis(order[axis], 4) for axis in TO_NCHW]
+    to.emit(operator, "Transpose", [to.value(operator.inputs[0])], perm=order)
+
+
 def _fully_connected(to: Translation, operator: Operator) -> None:
-    options = operator.options
-    if len(to.tensor(operator.inputs[0]).shape) != 2 or options.KeepNumDims():
-        raise ModelError("FULLY_CONNECTED on more than (N, C) is not supported")
-    inputs = [to.value(operator.inputs[0]), to.weight(operator.inputs[1], (0, 1)), *to.bias(operator, 2)]
-    to.emit(operator, "Gemm", inputs, options.FusedActivationFunction(), transB=1)
+    source, weights = operator.inputs[:2]
+    bias, activation = to.bias(operator, 2), operator.options.FusedActivationFunction()
+    ranks = [len(to.tensor(index).shape) for index in (source, operator.outputs[0])]
+    if ranks == [4, 4]:
+        kernel = to.writer.constant(to.name(weights), to.constant(weights)[:, :, None, None])
+        to.emit(operator, "Conv", [to.value(source), kernel, *bias], activation)
+    elif ranks == [2, 2]:
+        inputs = [to.value(source), to.weight(weights, (0, 1)), *bias]
+        to.emit(operator, "Gemm", inputs, activation, transB=1)
+    else:
+        raise ModelError(f"FULLY_CONNECTED from {ranks[0]} to {ranks[1]} axes is not supported")
 
 
 def _depth_to_space(to: Translation, operator: Operator) -> None:
@@ -247,15 +154,13 @@ def _depth_to_space(to: Translation, operator: Operator) -> None:
     to.emit(operator, "DepthToSpace", inputs, blocksize=operator.options.BlockSize(), mode="DCR")
 
 
-Rule = Callable[[Translation, Operator], None]
-
 OPERATORS: dict[str, Rule] = {
     "ADD": _arithmetic("Add"),
-    "AVERAGE_POOL_2D": _pool("AveragePool", count_include_pad=0),
+    "AVERAGE_POOL_2D": pool("AveragePool", count_include_pad=0),
     "CONCATENATION": _concatenation,
-    "CONV_2D": _convolution,
-    "Convolution2DTransposeBias": _mediapipe_transpose_conv,
-    "DEPTHWISE_CONV_2D": _convolution,
+    "CONV_2D": convolution,
+    "Convolution2DTransposeBias": mediapipe_transpose_conv,
+    "DEPTHWISE_CONV_2D": convolution,
     "DEPTH_TO_SPACE": _depth_to_space,
     "DEQUANTIZE": _simple("Identity"),
     "DIV": _arithmetic("Div"),
@@ -265,7 +170,7 @@ OPERATORS: dict[str, Rule] = {
     "LEAKY_RELU": _leaky_relu,
     "LOGISTIC": _simple("Sigmoid"),
     "MAXIMUM": _arithmetic("Max"),
-    "MAX_POOL_2D": _pool("MaxPool"),
+    "MAX_POOL_2D": pool("MaxPool"),
     "MEAN": _mean,
     "MINIMUM": _arithmetic("Min"),
     "MUL": _arithmetic("Mul"),
@@ -281,6 +186,8 @@ OPERATORS: dict[str, Rule] = {
     "SOFTMAX": _softmax,
     "SQUEEZE": _reshape,
     "SUB": _arithmetic("Sub"),
+    "SUM": _sum,
     "TANH": _simple("Tanh"),
-    "TRANSPOSE_CONV": _transpose_conv,
+    "TRANSPOSE": _transpose,
+    "TRANSPOSE_CONV": transpose_conv,
 }

@@ -5,7 +5,7 @@ Pictures are (N, H, W, C) in TFLite and (N, C, H, W) here: every tensor of four 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from streamseg.errors import ModelError
@@ -101,6 +101,10 @@ class Translation:
         if code not in bounds:
             raise ModelError(f"fused activation {code} is not supported")
         return "Clip", [self.writer.number(bound) for bound in bounds[code]], {}
+
+
+Rule: TypeAlias = Callable[[Translation, Operator], None]
+"""Writes one operator."""
 
 
 def _channels_first(values: Array) -> Array:

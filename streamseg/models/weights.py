@@ -16,7 +16,7 @@ def verified(card: ModelCard) -> Path:
     Raises ModelError.
     """
     path = _verified_file(card)
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return path
     from streamseg.models.importing import converted
 
