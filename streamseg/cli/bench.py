@@ -1,0 +1,48 @@
+"""`streamseg bench CLIP`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from streamseg.cli.progress import say
+from streamseg.cli.values import whole
+from streamseg.errors import SinkError, reason
+
+
+@click.command("bench", short_help="Measure how fast this machine is.")
+@click.argument("clip")
+@click.option(
+    "--rounds",
+    type=whole(low=1),
+    metavar="N",
+    default=3,
+    help="How often each program runs, in turn.",
+)
+@click.option("--model", default="selfie", metavar="NAME|PATH", help="The network.")
+@click.option("--soak", is_flag=True, help="Run ten minutes of 1080p too: does memory stay where it was?")
+@click.option(
+    "--json",
+    "target",
+    metavar="FILE",
+    show_default="none",
+    help="Write the figures as JSON too; - is stdout.",
+)
+def command(clip: str, rounds: int, model: str, soak: bool, target: str | None) -> None:
+    """Measure how fast streamseg is here with CLIP, beside a plain transcode and the usual script."""
+    from streamseg import bench
+
+    result = bench.measure(clip, rounds=rounds, model=model, soak=soak, say=say)
+    if target == "-":
+        sys.stdout.write(bench.to_json(result))
+        return
+    bench.print_table(result)
+    if target:
+        try:
+            Path(target).write_text(bench.to_json(result), encoding="utf-8")
+        except OSError as error:
+            raise SinkError(
+                f"cannot write {target!r}: {reason(error)}; name another file with --json"
+            ) from error

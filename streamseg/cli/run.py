@@ -1,0 +1,126 @@
+"""`streamseg run`: carry out what was asked, tell how it goes, and end properly whatever happens."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from streamseg import pipeline
+from streamseg.cli.help import Command
+from streamseg.cli.interrupts import INTERRUPTED, Interrupts
+from streamseg.cli.options import BLOCKS, SUMMARY, run_parameters
+from streamseg.cli.progress import progress, say, summary
+from streamseg.cli.request import Request, same_file
+from streamseg.compositors import open_compositor
+from streamseg.control import Control
+from streamseg.errors import SinkError, UsageError, reason
+from streamseg.fanout import FanOut
+from streamseg.models import find_model
+from streamseg.segmenter import Segmenter
+from streamseg.stats import Report, Stats
+
+
+def execute(request: Request) -> int:
+    """Do what was asked; return the exit code. Raises StreamsegError, or KeyboardInterrupt before it begins."""
+    recipe = request.recipe()
+    card = find_model(request.model)
+    with Interrupts(quiet=request.quiet) as interrupts, ExitStack() as opened:
+        source = opened.enter_context(request.open_source())
+        sinks = request.open_sinks(source)
+        target = report_file(request, source.paths)
+        segmenter = opened.enter_context(
+            Segmenter(
+                card,
+                runtime=request.runtime,
+                classes=request.classes or (),
+                labels=recipe.needs_labels,
+                smooth=request.smooth,
+                threads=request.threads,
+            )
+        )
+        compositor = opened.enter_context(
+            open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.foreground)
+        )
+        control = interrupts.control = Control()
+        latest = Stats()
+
+        def watch(stats: Stats) -> None:
+            nonlocal latest
+            latest = stats
+            show(stats)
+
+        with progress(source.expected_frames, quiet=request.quiet) as show:
+            try:
+                report = pipeline.run(source, segmenter, compositor, sinks, control=control, watch=watch)
+            except Exception as error:
+                latest.fail(str(error))
+                outputs = FanOut(sinks, latest)
+                save(pipeline.report(source, segmenter, control, outputs, latest), target)
+                raise
+    save(report, target)
+    if not request.quiet:
+        conclude(report)
+    return INTERRUPTED if interrupts.caught else 0
+
+
+def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:
+    """Return where the report goes; raises UsageError where it cannot, or would replace something else."""
+    if request.report is None:
+        return None
+    asked, path = f"report {request.report!r}", Path(request.report)
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"cannot write {asked}: no folder {str(path.parent)!r}; make it: mkdir -p {path.parent}"
+        )
+    if path.is_dir():
+        raise UsageError(f"cannot write {asked}: it is a folder; name a file in it: {path / 'report.json'}")
+    if any(same_file(request.report, other) for other in (*inputs, *request.sinks)):
+        raise UsageError(f"cannot write {asked}: this run reads or writes that file; name another one")
+    if path.is_file() and not request.overwrite and not _looks_like_report(path):
+        raise UsageError(f"{asked} exists and is no report; pass -y to replace it")
+    return path
+
+
+def _looks_like_report(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) in (b"", b"{")
+
+
+def save(report: Report, path: Path | None) -> None:
+    """Write the report where it was asked for; raises SinkError."""
+    if path is None:
+        return
+    try:
+        if path.exists() and not path.is_file():  # a pipe or device: nothing can be renamed onto it
+            path.write_text(report.to_json(), encoding="utf-8")
+        else:
+            report.save(path)
+    except OSError as error:
+        raise SinkError(
+            f"cannot write report {str(path)!r}: {reason(error)}; name another file with --report"
+        ) from error
+
+
+def conclude(report: Report) -> None:
+    """Tell what came of the run."""
+    say(summary(report))
+    for note in report.notes:
+        say(f"note: {note}")
+    for failure in report.failures:
+        say(f"warning: {failure}")
+
+
+def _command(**values: Any) -> int:
+    return execute(Request(**values))
+
+
+command = Command(
+    "run",
+    params=run_parameters(),
+    callback=_command,
+    help=SUMMARY,
+    short_help="Read a video, camera or picture.",
+    blocks=BLOCKS,
+    options_metavar="[options]",
+)

@@ -1,0 +1,267 @@
+"""What this machine has and lacks: one fact at a time, and for each thing missing the command that helps."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from streamseg.errors import StreamsegError, reason
+
+OLDEST_PYTHON = (3, 11)
+
+ENCODERS = {
+    "libx264": "mp4, mkv, mov",
+    "libvpx-vp9": "webm",
+    "prores_ks": "mov with alpha",
+    "ffv1": "lossless mkv",
+    "aac": "sound",
+    "libopus": "sound in webm",
+    "png": "pictures",
+    "mjpeg": "jpg",
+    "gif": "gif",
+}
+"""Encoders the common outputs need, and what for."""
+
+_PIP = f"{sys.executable} -m pip"
+_REINSTALL = f"{_PIP} install --force-reinstall"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One line of the doctor's."""
+
+    what: str
+    found: str
+    state: Literal["good", "bad", "not needed"] = "good"
+    """Not needed: missing, and streamseg does its main job without."""
+    fix: str | None = None
+    """The command that helps."""
+
+
+def facts() -> Iterator[Fact]:
+    """Look at everything, quickest first. Nothing here raises: what goes wrong is a fact too."""
+    yield python()
+    yield machine()
+    yield from ffmpeg()
+    yield from opencv()
+    yield onnxruntime()
+    yield cameras()
+    yield screen()
+    yield cuda()
+    yield package("TensorRT", "tensorrt", "tensorrt_rtx")
+    yield package("PyCUDA", "pycuda")
+    yield from models()
+    yield cache()
+
+
+def python() -> Fact:
+    """The interpreter."""
+    found = f"{platform.python_version()} ({sys.executable})"
+    if sys.version_info < OLDEST_PYTHON:
+        return Fact(
+            what="Python",
+            found=found,
+            state="bad",
+            fix="install Python 3.11 or newer from https://python.org",
+        )
+    return Fact(what="Python", found=found)
+
+
+def machine() -> Fact:
+    """System, processor, cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Fact(
+        what="machine", found=f"{platform.system()} {platform.release()}, {platform.machine()}, {cores} cores"
+    )
+
+
+def ffmpeg() -> Iterator[Fact]:
+    """FFmpeg's libraries as PyAV carries them, and the encoders the common outputs need."""
+    try:
+        import av
+        import av.codec
+    except ImportError as error:
+        yield Fact(
+            what="FFmpeg", found=f"PyAV does not load: {reason(error)}", state="bad", fix=f"{_REINSTALL} av"
+        )
+        return
+    libraries = ", ".join(
+        f"{name.removeprefix('lib')} {'.'.join(map(str, number))}"
+        for name, number in av.library_versions.items()
+        if name in ("libavcodec", "libavformat", "libavfilter")
+    )
+    yield Fact(what="FFmpeg", found=f"{libraries} (PyAV {av.__version__})")
+    missing = {name: use for name, use in ENCODERS.items() if not _has_encoder(name)}
+    if missing:
+        found = "missing " + ", ".join(f"{name} ({use})" for name, use in missing.items())
+        yield Fact(what="encoders", found=found, state="bad", fix=f"{_REINSTALL} --only-binary av av")
+    else:
+        yield Fact(what="encoders", found=", ".join(ENCODERS))
+
+
+def _has_encoder(name: str) -> bool:
+    import av.codec
+
+    try:
+        av.codec.Codec(name, "w")
+    except ValueError:  # av.codec.codec.UnknownCodecError is one
+        return False
+    return True
+
+
+def opencv() -> Iterator[Fact]:
+    """OpenCV, and whether it was built to open windows."""
+    try:
+        import cv2
+    except ImportError as error:
+        found = f"does not load: {reason(error)}"
+        yield Fact(what="OpenCV", found=found, state="bad", fix=f"{_REINSTALL} opencv-python")
+        return
+    yield Fact(what="OpenCV", found=cv2.__version__)
+    gui = next(
+        (line.split()[-1] for line in cv2.getBuildInformation().splitlines() if "GUI:" in line), "NONE"
+    )
+    if gui == "NONE":
+        fix = f"{_PIP} uninstall opencv-python-headless; {_REINSTALL} opencv-python"
+        yield Fact(what="windows", found="this OpenCV cannot open any", state="not needed", fix=fix)
+    else:
+        yield Fact(what="windows", found=f"drawn by {gui}")
+
+
+def onnxruntime() -> Fact:
+    """The runtime every machine can use."""
+    fix = f"{_REINSTALL} onnxruntime"
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        return Fact(what="ONNX Runtime", found=f"does not load: {reason(error)}", state="bad", fix=fix)
+    return Fact(what="ONNX Runtime", found=ort.__version__)
+
+
+def cameras() -> Fact:
+    """Cameras the system lists."""
+    if not sys.platform.startswith("linux"):
+        return Fact(what="cameras", found="not listed on this system; try: streamseg run 0")
+    found = sorted(str(path) for path in Path("/dev").glob("video*"))
+    if not found:
+        return Fact(what="cameras", found="none: no /dev/video*", state="not needed")
+    locked = [path for path in found if not os.access(path, os.R_OK | os.W_OK)]
+    if locked:
+        fix = f"sudo usermod -aG video {os.environ.get('USER', '$USER')}   (then log in again)"
+        return Fact(
+            what="cameras", found=f"no permission for {', '.join(locked)}", state="not needed", fix=fix
+        )
+    return Fact(what="cameras", found=", ".join(found))
+
+
+def screen() -> Fact:
+    """Where a window would appear."""
+    if not sys.platform.startswith("linux"):
+        return Fact(what="screen", found="the desktop")
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        if os.environ.get(variable):
+            return Fact(what="screen", found=f"{variable}={os.environ[variable]}")
+    return Fact(
+        what="screen", found="none: DISPLAY is not set, so results go to files with -o", state="not needed"
+    )
+
+
+def cuda() -> Fact:
+    """NVIDIA's driver, asked directly: no GPU package is imported."""
+    library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(library)
+    except OSError:
+        return Fact(
+            what="CUDA driver", found=f"no {library}; the processor does the work", state="not needed"
+        )
+    if code := driver.cuInit(0):
+        found = f"{library} is there, but cuInit failed with error {code}; the processor does the work"
+        return Fact(
+            what="CUDA driver", found=found, state="not needed", fix="nvidia-smi   (says what is wrong)"
+        )
+    number, count = ctypes.c_int(), ctypes.c_int()
+    driver.cuDriverGetVersion(ctypes.byref(number))
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    names = ", ".join(_gpu_name(driver, index) for index in range(count.value)) or "no GPU"
+    return Fact(what="CUDA driver", found=f"CUDA {number.value // 1000}.{number.value % 1000 // 10}, {names}")
+
+
+def _gpu_name(driver: ctypes.CDLL, index: int) -> str:
+    device = ctypes.c_int()
+    name = ctypes.create_string_buffer(256)
+    driver.cuDeviceGet(ctypes.byref(device), index)
+    driver.cuDeviceGetName(name, len(name), device)
+    return name.value.decode(errors="replace")
+
+
+def package(what: str, *modules: str) -> Fact:
+    """An optional package, found without importing it."""
+    found = []
+    for module in modules:
+        if find_spec(module) is None:
+            continue
+        distribution = module.replace("_", "-")
+        try:
+            found.append(f"{distribution} {version(distribution)}")
+        except PackageNotFoundError:
+            found.append(f"{distribution}, version unknown")
+    if not found:
+        return Fact(what=what, found="not installed", state="not needed")
+    return Fact(what=what, found=", ".join(found))
+
+
+def models() -> Iterator[Fact]:
+    """Every card, and the weights that lie here, against the hashes on their cards."""
+    from streamseg.models.files import embedded_folder, search_folders
+
+    embedded = embedded_folder()
+    if not any(embedded.glob("*.toml")):
+        yield Fact(what="models", found=f"none in {embedded}", state="bad", fix=_restore())
+    for folder in search_folders():
+        for path in sorted(folder.glob("*.toml")):
+            yield _model(path, ours=folder == embedded)
+
+
+def _model(path: Path, *, ours: bool) -> Fact:
+    from streamseg.models import read_card
+
+    what = f"model {path.stem}"
+    try:
+        card = read_card(path)
+        if not ours and not (path.parent / card.weights).exists():
+            return Fact(what=what, found=f"card {path}; its weights are not here yet")
+        card.verified_weights()
+    except StreamsegError as error:
+        fix = _restore() if ours else f"streamseg models show {path.stem}"
+        return Fact(what=what, found=str(error), state="bad" if ours else "not needed", fix=fix)
+    return Fact(what=what, found=f"sha256 {card.sha256[:12]} as on its card, {card.licence}")
+
+
+def _restore() -> str:
+    project = Path(__file__).resolve().parent.parent
+    if (project / ".git").exists():
+        return f"git -C {project} checkout -- engines"
+    return f"{_REINSTALL} --no-deps streamseg"
+
+
+def cache() -> Fact:
+    """The folder for fetched models, and whether it can be written."""
+    from streamseg.models.files import cache_folder
+
+    folder = cache_folder()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    if not os.access(existing, os.W_OK) or not existing.is_dir():
+        fix = f"chmod u+w {existing}" if existing.is_dir() else f"mv {existing} {existing}.old"
+        return Fact(what="cache", found=f"{folder} cannot be written", state="bad", fix=fix)
+    free = shutil.disk_usage(existing).free / 1e9
+    return Fact(what="cache", found=f"{folder}, {free:.1f} GB free")

@@ -1,0 +1,184 @@
+"""Help, and the one line each misuse is answered with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+import streamseg
+from streamseg.cli import COMMANDS, commands
+from streamseg.cli.help import WIDTH
+from streamseg.effects import EFFECTS
+from tests.commandline import PROJECT, Cli
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The program, called in this process."""
+    return Cli(capsys)
+
+
+def run_options() -> list[str]:
+    """Every option of `run`, with all its names."""
+    with click.Context(commands, info_name="streamseg") as context:
+        command = commands.get_command(context, "run")
+        assert command is not None
+        return [
+            name
+            for option in command.params
+            for name in (*option.opts, *option.secondary_opts)
+            if "-" in name
+        ]
+
+
+def test_alone_it_explains_itself(cli: Cli) -> None:
+    """`streamseg` without arguments prints the help and is content."""
+    said = cli()
+    assert said.code == 0
+    assert said.err == ""
+    assert all(f"  {name} " in said.out for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_every_command_has_help(cli: Cli, command: tuple[str, ...]) -> None:
+    """`--help` and `-h` work on every command, and no line is wider than promised."""
+    said = cli(*command, "--help")
+    assert said.code == 0
+    assert said.out.startswith("Usage: ")
+    assert max(map(len, said.out.splitlines())) <= WIDTH
+    assert cli(*command, "-h") == said
+
+
+@pytest.mark.parametrize("option", run_options())
+def test_help_names_every_option(cli: Cli, option: str) -> None:
+    """Each option of `run` stands in its help."""
+    assert option in cli("run", "--help").out
+
+
+def test_every_option_tells_its_default(cli: Cli) -> None:
+    """Each option that takes a value tells what happens without it."""
+    with click.Context(commands, info_name="streamseg") as context:
+        command = commands.get_command(context, "run")
+        assert command is not None
+        run = click.Context(command, info_name="run", parent=context)
+        options = [
+            option for option in command.params if isinstance(option, click.Option) and not option.is_flag
+        ]
+        records = {option.name: option.get_help_record(run) for option in options}
+    assert all(record and "[default: " in record[1] for record in records.values()), records
+
+
+def test_help_names_every_effect(cli: Cli) -> None:
+    """Each effect is explained by a few words in the help."""
+    explained = cli("run", "--help").out.split("Effects:")[1].split("Keys")[0].split()
+    assert set(EFFECTS) <= set(explained)
+
+
+def test_help_is_grouped(cli: Cli) -> None:
+    """The groups of options stand in the order one thinks of them."""
+    said = cli("run", "--help").out
+    groups = [
+        "Examples",
+        "SOURCE",
+        "SINK",
+        "What to read",
+        "What to see",
+        "Which network",
+        "How to store",
+        "Running",
+    ]
+    positions = [said.index(f"\n{group}") for group in groups]
+    assert positions == sorted(positions)
+
+
+def test_entry_script_is_called_by_its_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Called as ./run_stream.py, the help and the errors speak of ./run_stream.py."""
+    monkeypatch.setattr("sys.argv", ["./run_stream.py"])
+    said = cli("run", "--help").out
+    assert "Usage: ./run_stream.py [options] [SOURCE]" in said
+    assert "./run_stream.py talk.mp4 -o out.mp4" in said
+    assert "streamseg run" not in said
+    assert "see ./run_stream.py --help" in cli("run", "--nonsense").error
+
+
+def test_version(cli: Cli) -> None:
+    """`--version` prints the package's."""
+    assert cli("--version").out == f"streamseg {streamseg.__version__}\n"
+
+
+MISUSE = {
+    "unknown option, a near one suggested": (
+        ["run", "--efect", "blur"],
+        ["'--efect'", "did you mean --effect?"],
+    ),
+    "unknown option, none near": (["run", "--zzz"], ["unknown option '--zzz'", "see streamseg run --help"]),
+    "option without its value": (["run", "test:", "--effect"], ["'--effect' requires an argument"]),
+    "two sources": (["run", "a.mp4", "b.mp4"], ["too many arguments: b.mp4", "-o"]),
+    "unknown command, a near one suggested": (["rum"], ["'rum'", "did you mean run?"]),
+    "source in place of a command": (
+        ["talk.mp4", "-o", "a.mp4"],
+        ["did you mean: streamseg run talk.mp4 -o a.mp4"],
+    ),
+    "number that is none": (["run", "test:", "--crf", "good"], ["--crf", "'good'", "from 0 to 63"]),
+    "number out of bounds": (["run", "test:", "--threshold", "7"], ["--threshold", "'7'", "from 0 to 1"]),
+    "negative feather": (["run", "test:", "--feather", "-1"], ["--feather", "'-1'", "0 or more"]),
+    "no duration": (["run", "test:", "--duration", "0"], ["--duration", "'0'", "above 0"]),
+    "duration that never ends": (["run", "test:", "--duration", "inf"], ["--duration", "'inf'", "above 0"]),
+    "half a thread": (["run", "test:", "--threads", "0.5"], ["--threads", "'0.5'", "whole number"]),
+    "size that is none": (["run", "test:", "--size", "big"], ["--size", "'big'", "1280x720"]),
+    "bit rate that is none": (["run", "test:", "--bitrate", "fast"], ["--bitrate", "'fast'", "4M"]),
+    "classes that name nothing": (["run", "test:", "--classes", ","], ["--classes", "','", "dog,person"]),
+    "unknown fit": (
+        ["run", "test:", "--background-fit", "tile"],
+        ["--background-fit", "'tile'", "crop", "pad"],
+    ),
+    "unknown effect": (["run", "test:", "--effect", "sparkle"], ["'sparkle'", *EFFECTS]),
+    "unknown class": (["run", "test:", "-o", "null:", "--classes", "cat"], ["'cat'", "background", "person"]),
+    "unknown model": (["run", "test:", "-o", "null:", "--model", "magic"], ["'magic'", "selfie"]),
+    "unknown runtime": (
+        ["run", "test:", "-o", "null:", "--runtime", "warp"],
+        ["'warp'", "onnxruntime", "null"],
+    ),
+    "unknown extension": (["run", "test:", "-o", "out.xyz"], ["'out.xyz'", "mp4"]),
+    "unknown codec": (["run", "test:", "-o", "out.mp4", "--codec", "h999"], ["'h999'"]),
+    "unknown colour": (
+        ["run", "test:", "-o", "null:", "--effect", "replace", "--background", "blurple!"],
+        ["'blurple!'"],
+    ),
+    "clip for the bench is missing": (["bench"], ["CLIP is missing", "see streamseg bench --help"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), MISUSE.values(), ids=MISUSE)
+def test_misuse_is_answered_in_one_line(
+    cli: Cli, arguments: list[str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked and what can be done stand in one line; the exit code is 2; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    said = cli(*arguments)
+    assert said.code == 2, said
+    assert said.out == ""
+    assert all(word in said.error for word in words), said.error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_readme_or_docs_name_every_option() -> None:
+    """Each option of `run` is documented outside its help."""
+    pages = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    missing = [option for option in run_options() if option not in text]
+    assert missing == []
+
+
+def test_internal_errors_are_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug of ours is called one, with the way to its traceback."""
+    monkeypatch.setattr("streamseg.cli.doctor.facts", lambda: {}["boom"])  # type: ignore[index]
+    said = cli("doctor")
+    assert said.code == 1
+    assert (
+        said.err == "error: internal error: KeyError: 'boom'; run with STREAMSEG_DEBUG=1 for the traceback\n"
+    )
+    monkeypatch.setenv("STREAMSEG_DEBUG", "1")
+    assert "Traceback" in cli("doctor").err

@@ -1,0 +1,215 @@
+"""The doctor's lines, on real faults where they can be made."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamseg import doctor
+from tests.commandline import PROJECT, Cli
+
+
+def fact(what: str) -> doctor.Fact:
+    """The fact about something."""
+    return next(found for found in doctor.facts() if found.what == what)
+
+
+def asked(*, cwd: Path = PROJECT, prelude: str = "", **environment: str) -> tuple[int, str]:
+    """Exit code and output of the doctor in a process with another environment."""
+    call = "sys.argv = ['streamseg', 'doctor']\nrunpy.run_module('streamseg', run_name='__main__')"
+    program = f"import runpy, sys\n{prelude}\n{call}"
+    settings = {**os.environ, "PYTHONPATH": str(cwd), **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=cwd, env=settings, capture_output=True, check=False
+    )
+    assert done.stderr == b"", done.stderr
+    return done.returncode, done.stdout.decode()
+
+
+def test_here_everything_needed_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    """On a machine that passes these tests the doctor is content, and names what it looked at."""
+    ended = Cli(capsys)("doctor")
+    assert ended.code == 0
+    said = ended.out
+    subjects = (
+        "Python",
+        "FFmpeg",
+        "encoders",
+        "OpenCV",
+        "ONNX Runtime",
+        "cameras",
+        "screen",
+        "CUDA driver",
+        "TensorRT",
+    )
+    assert all(
+        subject in said
+        for subject in (*subjects, "PyCUDA", "model selfie", "model selfie-landscape", "cache")
+    )
+    assert said.splitlines()[-1] == "all that is needed is here"
+    assert "fix:" not in "".join(line for line in said.splitlines() if "✓" in line)
+
+
+def test_no_screen_is_not_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DISPLAY there is no window, and that is said, but files can be written all the same."""
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    found = doctor.screen()
+    assert found.state == "not needed"
+    assert "DISPLAY is not set" in found.found
+
+
+def test_screen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one, it is named."""
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert doctor.screen().found == "DISPLAY=:7"
+
+
+def copy_of_project(folder: Path) -> Path:
+    """What runs of the project, in a folder where it may be damaged."""
+    for part in ("streamseg", "engines"):
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "plans"))
+    return folder
+
+
+def test_damaged_weights_are_found(tmp_path: Path) -> None:
+    """One flipped bit in the embedded weights is a fault, with the command that restores them."""
+    project = copy_of_project(tmp_path)
+    weights = project / "engines" / "selfie.onnx"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    code, said = asked(cwd=project)
+    assert code == 1
+    lines = said.splitlines()
+    index = next(index for index, line in enumerate(lines) if "model selfie " in line)
+    assert "sha256" in lines[index]
+    assert "fix: " in lines[index + 1]
+    assert said.splitlines()[-1] == "1 thing to fix"
+
+
+def test_model_cards_of_the_user_are_looked_at(tmp_path: Path) -> None:
+    """A broken card of the user's own is named, but is no reason to fail; a sound one is listed."""
+    (tmp_path / "broken.toml").write_text("name = ")
+    card = (PROJECT / "engines" / "selfie.toml").read_text().replace('"selfie"', '"other"')
+    (tmp_path / "other.toml").write_text(card.replace("selfie.onnx", "other.onnx"))
+    code, said = asked(STREAMSEG_MODELS=str(tmp_path))
+    assert code == 0
+    assert "streamseg models show broken" in said
+    assert "weights are not here yet" in next(line for line in said.splitlines() if "model other" in line)
+
+
+def test_no_models_is_found(tmp_path: Path) -> None:
+    """A copy without its cards is told how to get them back."""
+    project = copy_of_project(tmp_path)
+    shutil.rmtree(project / "engines")
+    code, said = asked(cwd=project)
+    assert code == 1
+    assert "models" in said
+    assert "fix: " in said
+
+
+def test_unwritable_cache_is_found(tmp_path: Path) -> None:
+    """A cache folder that is a file is a fault, with what to do about it."""
+    (tmp_path / "streamseg").write_text("no folder")
+    code, said = asked(XDG_CACHE_HOME=str(tmp_path))
+    assert code == 1
+    assert "cannot be written" in said
+
+
+@pytest.mark.parametrize(
+    ("module", "what"), [("av", "FFmpeg"), ("cv2", "OpenCV"), ("onnxruntime", "ONNX Runtime")]
+)
+def test_package_that_does_not_load_is_found(module: str, what: str) -> None:
+    """A required package that cannot be imported is a fault with a pip command, and the doctor goes on."""
+    code, said = asked(prelude=f"sys.modules[{module!r}] = None")
+    assert code == 1
+    lines = said.splitlines()
+    index = next(index for index, line in enumerate(lines) if what in line)
+    assert "does not load" in lines[index]
+    assert "fix: " in lines[index + 1]
+    assert "pip install" in lines[index + 1]
+    assert any("cache" in line for line in lines)
+
+
+def test_missing_encoder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder this FFmpeg lacks is named, with what it is for."""
+    monkeypatch.setitem(doctor.ENCODERS, "libnothing", "nothing")
+    found = fact("encoders")
+    assert found.state == "bad"
+    assert found.found == "missing libnothing (nothing)"
+
+
+def test_old_python_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python older than we support is a fault."""
+    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (99, 0))
+    assert doctor.python().state == "bad"
+
+
+class Driver:
+    """Answers like NVIDIA's library: one GPU, or a failing cuInit."""
+
+    def __init__(self, code: int = 0) -> None:
+        self._code = code
+
+    def cuInit(self, flags: int) -> int:  # noqa: D102  (the driver's)
+        return self._code
+
+    def cuDriverGetVersion(self, number: object) -> int:  # noqa: D102
+        ctypes.cast(number, ctypes.POINTER(ctypes.c_int)).contents.value = 12080  # type: ignore[arg-type]
+        return 0
+
+    def cuDeviceGetCount(self, count: object) -> int:  # noqa: D102
+        ctypes.cast(count, ctypes.POINTER(ctypes.c_int)).contents.value = 1  # type: ignore[arg-type]
+        return 0
+
+    def cuDeviceGet(self, device: object, index: int) -> int:  # noqa: D102
+        return 0
+
+    def cuDeviceGetName(self, name: ctypes.Array[ctypes.c_char], length: int, device: object) -> int:  # noqa: D102
+        name.value = b"Some GPU"
+        return 0
+
+
+def test_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a driver, its CUDA version and the GPUs are told."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
+    found = doctor.cuda()
+    assert (found.state, found.found) == ("good", "CUDA 12.8, Some GPU")
+
+
+def test_driver_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that is installed and does not work is told apart from none."""
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(code=100))
+    found = doctor.cuda()
+    assert found.state == "not needed"
+    assert "cuInit failed with error 100" in found.found
+
+
+def test_optional_package_is_found_without_importing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPU packages are looked for, never imported: importing one may be what fails."""
+    (tmp_path / "tensorrt_rtx").mkdir()
+    (tmp_path / "tensorrt_rtx" / "__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "tensorrt_rtx-1.2.dist-info").mkdir()
+    (tmp_path / "tensorrt_rtx-1.2.dist-info" / "METADATA").write_text("Name: tensorrt-rtx\nVersion: 1.2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    assert doctor.package("TensorRT", "tensorrt", "tensorrt_rtx").found == "tensorrt-rtx 1.2"
+
+
+def test_plain_terminals_get_plain_marks() -> None:
+    """Where the terminal cannot print a tick, words do."""
+    code, said = asked(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert code == 0
+    assert said.startswith("ok  Python")
