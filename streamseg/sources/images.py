@@ -1,0 +1,142 @@
+"""Pictures: one, a folder or a glob, each in its native pixel format and upright."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from glob import glob
+from itertools import chain
+from pathlib import Path
+
+import av
+
+from streamseg.errors import SourceError
+from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.sources import diagnosis
+from streamseg.sources.base import Source
+from streamseg.sources.exif import orientation
+from streamseg.sources.timing import paced
+from streamseg.sources.upright import Chain, turn_by_exif
+from streamseg.sources.uris import PICTURES, VIDEOS, is_pattern, local_path
+
+_RATE = 25.0
+"""Pictures per second when they become a video and nobody says otherwise."""
+
+
+class ImageSource(Source):
+    """Still pictures in natural order (img2 before img10); those that cannot be read are skipped with a warning."""
+
+    stills = True
+
+    def __init__(
+        self, uri: str, *, live: bool | None = None, duration: float | None = None, fps: float | None = None
+    ) -> None:
+        self.uri = uri
+        self.live = bool(live)
+        self.warnings = []
+        self.tracks = Tracks()
+        self._root, files = _files(uri)
+        rate = Fraction(fps or _RATE).limit_denominator(1001)
+        if duration is not None:
+            files = files[: max(1, int(duration * rate))]
+        self.paths = tuple(str(file) for file in files)
+        self.expected_frames = len(files)
+        self.duration = float(len(files) / rate)
+        self._frames = self._read(files, 1 / rate)
+        first = next(self._frames, None)
+        if first is None:
+            raise SourceError(f"cannot read {uri!r}: none of its {len(files)} pictures can; {self.warnings[0]}")
+        self._frames = chain([first], self._frames)
+        self.video = VideoFormat(width=first.picture.width, height=first.picture.height, time_base=1 / rate, rate=rate)
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from paced(self._frames) if self.live else self._frames
+
+    def _read(self, files: list[Path], time_base: Fraction) -> Iterator[Frame]:
+        index = 0
+        for file in files:
+            name = file.relative_to(self._root).as_posix()
+            try:
+                picture, whole = read_picture(file)
+            except SourceError as error:
+                if len(files) == 1:
+                    raise
+                self.warnings.append(f"skipped {name!r}: {error}")
+                continue
+            if not whole:
+                self.warnings.append(f"{name!r} was cut short: the rest of it is grey")
+            picture.pts, picture.time_base = index, time_base
+            index += 1
+            yield Frame(picture, time.monotonic(), name=name)
+
+    def close(self) -> None:
+        """Nothing stays open."""
+
+
+def read_picture(path: Path) -> tuple[av.VideoFrame, bool]:
+    """Decode one still, upright, in its native pixel format, and say whether it is whole. Raises SourceError."""
+    try:
+        content = path.read_bytes()
+        # Opened by content, not by name: a name may hold `%d` or lie about the format.
+        with av.open(io.BytesIO(content)) as container:
+            if not container.format.name.endswith("_pipe"):
+                kind = container.format.long_name
+                raise SourceError(f"cannot read {path.name!r} as a picture: it holds {kind}; rename it to what it is")
+            picture = next(container.decode(video=0), None)
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(f"cannot read {path.name!r}: {diagnosis.unreadable(path)}") from error
+    if picture is None:
+        raise SourceError(f"cannot read {path.name!r}: {diagnosis.unreadable(path)}")
+    # The side data goes too: encoders would write the old orientation beside the upright pixels.
+    upright = Chain((*turn_by_exif(orientation(content)), ("sidedata", "mode=delete")))(picture)
+    return upright, not picture.is_corrupt and not _cut_jpeg(content)
+
+
+def _cut_jpeg(content: bytes) -> bool:
+    """Whether a JPEG lacks its end mark after the last scan; its decoder fills the rest and says nothing."""
+    return content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]
+
+
+def _files(uri: str) -> tuple[Path, list[Path]]:
+    """Return the folder that names are relative to, and the pictures in natural order. Raises SourceError."""
+    path = local_path(uri)
+    if path.is_dir():
+        found: Iterable[Path] = (file for file in path.rglob("*") if not _hidden(file.relative_to(path)))
+        return path, _pictures(found, f"folder {uri!r}")
+    if path.exists() or not is_pattern(uri):
+        if not path.exists():
+            raise SourceError(f"cannot open {uri!r}: {diagnosis.missing(path)}")
+        return path.parent, [path]
+    matches = glob(re.sub(r"%0?\d*d", "[0-9]*", str(path)), recursive=True)
+    files = _pictures((Path(match) for match in matches), f"pattern {uri!r}")
+    return Path(os.path.commonpath([file.parent for file in files])), files
+
+
+def _pictures(files: Iterable[Path], asked: str) -> list[Path]:
+    present = sorted((file for file in files if file.is_file()), key=_natural)
+    pictures = [file for file in present if file.suffix.lower() in PICTURES]
+    if pictures:
+        return pictures
+    videos = [file.name for file in present if file.suffix.lower() in VIDEOS]
+    if videos:
+        raise SourceError(f"{asked} holds no pictures but {len(videos)} videos; name one, e.g. {videos[0]!r}")
+    raise SourceError(f"{asked} holds no pictures ({len(present)} other files); known are png, jpg, webp, tif, bmp ...")
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _natural(path: Path) -> tuple[list[list[tuple[bool, int, str]]], str]:
+    """Sort key: numbers inside names count as numbers; equal names are kept apart by their spelling."""
+    parts = [
+        [(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in re.split(r"(\d+)", part)]
+        for part in str(path).lower().split(os.sep)
+    ]
+    return parts, str(path)

@@ -1,0 +1,208 @@
+"""Video files, network streams and standard input, through PyAV."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from streamseg.errors import SourceError, reason, redacted
+from streamseg.frame import Frame, VideoFormat
+from streamseg.sources import diagnosis
+from streamseg.sources.base import Source
+from streamseg.sources.reader import Reader
+from streamseg.sources.timing import Timed, Timeline, paced, swapped_back
+from streamseg.sources.tracks import declared_seconds, rate_of, tracks_beside, video_of
+from streamseg.sources.upright import Chain, Filters, turn_of
+from streamseg.sources.uris import is_live_uri, is_network, local_path
+
+_TIMEOUT = 10.0
+"""Seconds a network stream may take to open, and to send its next packet."""
+
+_EARLY_LIMIT = 32
+"""Frames without a pts held back at the start of a file until one has a pts."""
+
+_UNTAKEN_LIMIT = 1000
+"""Frames yielded while nobody takes the other tracks' packets; from then on they are not kept."""
+
+_NO_TIMESTAMPS = 0x80
+"""FFmpeg's AVFMT_NOTIMESTAMPS: raw streams, in which no frame ever has a pts."""
+
+
+class MediaSource(Source):
+    """Frames of anything FFmpeg reads: damage repaired, upright, every pts as the container has it."""
+
+    def __init__(self, uri: str, *, live: bool | None = None, duration: float | None = None) -> None:
+        self.uri = redacted(uri)
+        self.live = is_live_uri(uri) if live is None else live
+        self.warnings = []
+        self._network = is_network(uri)
+        self._path = None if uri == "-" or self._network else local_path(uri)
+        self.paths = (str(self._path),) if self._path else ()
+        self._limit = duration
+        self._container = _open(uri, self._path)
+        try:
+            self._start()
+        except BaseException:
+            self._container.close()
+            raise
+
+    def _start(self) -> None:
+        """Choose the tracks and decode the first frame."""
+        self._stream = video_of(self._container, self.uri)
+        self.tracks, left_out = tracks_beside(self._stream, self._container)
+        if left_out:
+            self.warnings.append(f"{self.uri!r}: left out {', '.join(left_out)}")
+        self.stills = self._container.format.name == "image2" or self._container.format.name.endswith("_pipe")
+        self._reader = Reader(self._container, self._stream, self.tracks, live=self.live)
+        self._untimed = bool(self._container.format.flags & _NO_TIMESTAMPS)
+        self._time_base = Fraction(self._stream.time_base or 1)
+        self._rate = rate_of(self._stream, guessed=self._untimed)
+        self._timeline = Timeline(1 / ((self._rate or 25) * self._time_base))
+        pictures = self._reader.pictures() if self.live else swapped_back(self._reader.pictures())
+        self._frames = self._timed(self._upright(pictures))
+        first = next(self._frames, None)
+        if first is None:
+            raise SourceError(f"cannot read {self.uri!r}: {self._reader.why_nothing()}")
+        self._frames = chain([first], self._frames)
+        self._describe(first)
+
+    def _describe(self, first: Frame) -> None:
+        aspect = Fraction(self._stream.sample_aspect_ratio or 1)
+        self.video = VideoFormat(
+            width=first.picture.width,
+            height=first.picture.height,
+            time_base=self._time_base,
+            rate=self._rate,
+            sample_aspect_ratio=1 / aspect if self._sideways else aspect,
+        )
+        self._declared = declared_seconds(self._container, self._stream)
+        self.duration = min(filter(None, (self._declared, self._limit)), default=None)
+        cut = self.duration != self._declared
+        if self.duration and not (self._network and self.live):
+            counted = 0 if cut else self._stream.frames
+            self.expected_frames = counted or round(self.duration * (self._rate or 0)) or None
+
+    def __iter__(self) -> Iterator[Frame]:
+        frames: Iterable[Frame] = self._frames
+        if self._limit is not None:
+            frames = self._limited(frames, Fraction(self._limit))
+        try:
+            yield from self._attended(paced(frames) if self.live and not self._network else frames)
+        finally:
+            self._report()
+        if self._network and self._reader.failure is not None:
+            raise SourceError(f"source {self.uri!r} ended early: {_network_reason(self._reader.failure)}")
+
+    def _limited(self, frames: Iterable[Frame], seconds: Fraction) -> Iterator[Frame]:
+        """Stop `seconds` after the first frame, with all the sound up to there."""
+        for frame in frames:
+            if self._reader.until is None:
+                self._reader.until = frame.time + seconds
+            if frame.time >= self._reader.until:
+                if not self.live:
+                    self._reader.finish_tracks()
+                return
+            yield frame
+
+    def _attended(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Keep packets of the other tracks only while somebody takes them, or memory would fill."""
+        waiting = untaken = 0
+        for frame in frames:
+            untaken = untaken + 1 if len(self.tracks.packets) >= waiting else 0
+            waiting = len(self.tracks.packets)
+            self._reader.keeping = untaken < _UNTAKEN_LIMIT
+            yield frame
+
+    def _report(self) -> None:
+        whole = self._limit is None and not self._network
+        found = self._reader.findings(self._declared if whole else None)
+        if self._timeline.repaired:
+            found.append(f"timestamps that did not increase were moved: {self._timeline.repaired}")
+        self.warnings += [f"{self.uri!r}: {finding}" for finding in found]
+
+    def _upright(self, pictures: Iterable[Timed]) -> Iterator[Timed]:
+        rotation: int | None = None
+        turn: Filters = ()
+        for picture, repaired in pictures:
+            if picture.rotation != rotation:
+                rotation, turn = picture.rotation, turn_of(picture)
+                turned = Chain(turn)
+                self._sideways = any(name == "transpose" for name, _ in turn)
+            yield turned(picture) if turn else picture, repaired
+
+    def _timed(self, pictures: Iterable[Timed]) -> Iterator[Frame]:
+        """Give every picture its pts. libavformat drops those before time zero: they are counted back from the first."""
+        early: list[Timed] = []
+        waiting = not self._untimed
+        for picture, repaired in pictures:
+            waiting = waiting and picture.pts is None and len(early) < _EARLY_LIMIT
+            if waiting:
+                early.append((picture, repaired))
+                continue
+            yield from self._placed_early(early, picture.pts)
+            early = []
+            yield self._frame(picture, picture.pts, repaired)
+        yield from self._placed_early(early, None)
+
+    def _placed_early(self, early: list[Timed], pts: int | None) -> Iterator[Frame]:
+        places = self._timeline.before(pts, len(early)) if pts is not None else [None] * len(early)
+        for (picture, repaired), place in zip(early, places, strict=True):
+            yield self._frame(picture, place, repaired)
+
+    def _frame(self, picture: av.VideoFrame, pts: int | None, repaired: bool) -> Frame:
+        picture.pts = self._timeline.place(pts)
+        picture.time_base = self._time_base
+        name = self._path.name if self.stills and self._path else None
+        return Frame(picture, time.monotonic(), repaired, name)
+
+    def close(self) -> None:
+        self._container.close()
+
+
+def _open(uri: str, path: Path | None) -> InputContainer:
+    if path is not None:
+        return _open_file(path, redacted(uri))
+    if uri == "-":
+        return _open_stdin()
+    options = {"rtsp_flags": "prefer_tcp"} if uri.lower().startswith("rtsp") else {}
+    try:
+        return av.open(uri, "r", metadata_errors="replace", options=options, timeout=(_TIMEOUT, _TIMEOUT))
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"cannot open {redacted(uri)!r}: {_network_reason(error)}") from error
+
+
+def _open_file(path: Path, shown: str) -> InputContainer:
+    if not path.exists():
+        raise SourceError(f"cannot open {shown!r}: {diagnosis.missing(path)}")
+    try:
+        # The prefix keeps names like `12:30.mp4` from being taken for a protocol.
+        return av.open(f"file:{path}", "r", metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(f"cannot open {shown!r}: {diagnosis.unreadable(path)}") from error
+
+
+def _open_stdin() -> InputContainer:
+    if os.isatty(0):
+        raise SourceError("cannot read '-': standard input is a terminal; pipe a video into it, or name a file")
+    try:
+        return av.open("fd:", "r", metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise SourceError(
+            "cannot read '-': no video format was found in standard input; an MP4 must be made for streaming "
+            "(-movflags faststart), or use mkv, webm, ts or y4m"
+        ) from error
+
+
+def _network_reason(error: BaseException) -> str:
+    if isinstance(error, av.ProtocolNotFoundError):
+        return "this FFmpeg does not know the protocol; use http, https, rtsp, rtmp, udp or tcp"
+    if isinstance(error, av.ExitError):
+        return f"nothing came for {_TIMEOUT:.0f} s; check the address and the link"
+    return f"{reason(error)}; check the address and the link"

@@ -1,0 +1,178 @@
+"""Demuxing and decoding one video track: damage repaired, packets of the other tracks set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from streamseg.errors import reason
+from streamseg.frame import Tracks
+from streamseg.sources.losses import Losses
+from streamseg.sources.timing import Splices, Timed
+from streamseg.sources.upright import copied
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""FFmpeg's own decoders of these codecs drop the alpha plane."""
+
+_SHORTFALL = 0.5
+"""Seconds a file may end before its header says so."""
+
+
+class Reader:
+    """Reads a container once, on one thread. Whoever owns it closes the container."""
+
+    until: Fraction | None = None
+    """Seconds; packets of the other tracks from there on are left out."""
+    keeping = True
+    """Whether packets of the other tracks are set aside at all."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream, tracks: Tracks, *, live: bool) -> None:
+        self.failure: av.FFmpegError | None = None
+        """Why demuxing stopped before the end."""
+        self.splices = 0
+        self._stream = stream
+        self._tracks = tracks
+        self._decoder = _decoder_of(stream, live)
+        self._losses = Losses()
+        self._packets = self._demuxed(container)
+        self._seen = self._errors = self._repaired = self._kept = self._skipped = 0
+        self._encrypted = False
+        self._reached: dict[int, Fraction] = {}
+        self._start = self._end = 0.0
+
+    def pictures(self) -> Iterator[Timed]:
+        """Yield every picture and whether it repeats the last good one in place of a damaged one."""
+        good: av.VideoFrame | None = None
+        for picture in self._decoded():
+            yield from self._repeats(good, self._losses.before(picture.pts))
+            if picture.is_corrupt and good is not None:
+                yield from self._repeats(good, [picture.pts])
+                continue
+            if picture.is_corrupt:  # shown for want of a better one
+                self._kept += 1
+            else:
+                good = picture
+            yield picture, False
+        yield from self._repeats(good, self._losses.at_end())
+
+    def _repeats(self, good: av.VideoFrame | None, lost: list[int | None]) -> Iterator[Timed]:
+        if good is None:
+            self._skipped += len(lost)
+            return
+        for pts in lost:
+            picture = copied(good)
+            picture.pts = pts
+            self._repaired += 1
+            yield picture, True
+
+    def _decoded(self) -> Iterator[av.VideoFrame]:
+        for packet in self._packets:
+            if not packet.is_discard:
+                self._losses.sent(packet.pts)
+            try:
+                pictures = self._decoder.decode(packet)
+            except (av.FFmpegError, EOFError):
+                self._errors += 1
+                self._losses.failed(packet.pts)
+                continue
+            yield from pictures
+        try:
+            yield from self._decoder.decode(None)
+        except (av.FFmpegError, EOFError):
+            self._errors += 1
+            self._losses.gave_up()
+
+    def _demuxed(self, container: InputContainer) -> Iterator[av.Packet]:
+        """Yield the video packets and set the others aside, all with mended timestamps."""
+        splices = Splices()
+        packets = container.demux(self._stream, *self._tracks.streams)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError as error:
+                self.failure = error
+                return
+            if packet is None:
+                return
+            if packet.pts is None and not packet.size:
+                continue  # a mark at the end of every track, to flush its decoder
+            splices.mend(packet)
+            self.splices = splices.count
+            self._measure(packet)
+            if packet.stream_index == self._stream.index:
+                self._seen += 1
+                self._encrypted = self._encrypted or packet.has_sidedata("encryption_info")
+                yield packet
+            elif self.keeping and (self.until is None or self._reached.get(packet.stream_index, 0) < self.until):
+                self._tracks.put(packet)
+
+    def _measure(self, packet: av.Packet) -> None:
+        """Note how far each track has come; where the video declares a length of its own, only it is measured."""
+        ticks = packet.pts if packet.pts is not None else packet.dts
+        if ticks is None:
+            return
+        time_base = Fraction(packet.time_base)
+        self._reached[packet.stream_index] = ticks * time_base
+        if packet.stream_index == self._stream.index or not self._stream.duration:
+            start, end = float(ticks * time_base), float((ticks + (packet.duration or 0)) * time_base)
+            self._start, self._end = min(self._start, start), max(self._end, end)
+
+    def finish_tracks(self) -> None:
+        """Read on for the sound up to `until`, which may be stored behind its pictures."""
+        sound = [stream.index for stream in self._tracks.streams if stream.type == "audio"]
+        until = self.until or Fraction(0)
+        while any(self._reached.get(index, Fraction(0)) < until for index in sound):
+            if next(self._packets, None) is None or self._reached[self._stream.index] > until + 1:
+                return
+
+    def why_nothing(self) -> str:
+        """Say why there was not one picture, and what to do."""
+        if self.failure is not None:
+            return f"{reason(self.failure)} before the first frame; it is damaged or was cut short"
+        if self._encrypted:
+            return f"it is encrypted: none of its {self._seen} frames could be decoded; decrypt it first"
+        if not self._seen:
+            return "it has a video track but no frames: only a header; join it to its media segments"
+        return (
+            f"none of its {self._seen} frames could be decoded; it starts without a keyframe, is damaged or was cut short"
+        )
+
+    def findings(self, declared: float | None) -> list[str]:
+        """Say in one line each what was wrong so far; `declared` is how many seconds the header promised."""
+        because = " (it is encrypted)" if self._encrypted else ""
+        found = []
+        if self._repaired:
+            found.append(f"{_frames(self._repaired, 'damaged ')} replaced by the last good picture{because}")
+        if self._kept:
+            found.append(f"{_frames(self._kept, 'damaged ')} kept: no good picture came before{because}")
+        if self._skipped:
+            found.append(f"{_frames(self._skipped)} could not be decoded and left out: no good picture came before{because}")
+        if self.splices:
+            found.append(f"timestamps jumped back {_times(self.splices)}; what followed was moved to go on from there")
+        length = self._end - self._start
+        if self.failure is not None:
+            found.append(f"reading stopped after {length:.1f} s: {reason(self.failure)}")
+        elif declared is not None and length < declared - max(_SHORTFALL, 0.02 * declared):
+            found.append(f"it ends after {length:.1f} s where its header says {declared:.1f} s: cut short")
+        return found
+
+
+def _frames(count: int, kind: str = "") -> str:
+    return f"{count} {kind}frame{'s were' if count > 1 else ' was'}"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
+
+def _decoder_of(stream: VideoStream, live: bool) -> av.VideoCodecContext:
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
+        decoder = av.CodecContext.create(_WITH_ALPHA[decoder.name], "r")
+    # Threads that each decode a frame of their own hold back as many frames: too late for a live picture.
+    decoder.thread_type = "SLICE" if live else "AUTO"
+    return decoder

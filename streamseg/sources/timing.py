@@ -1,0 +1,119 @@
+"""Time: pts that increase strictly, tracks that stay together where a stream was spliced, and pace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from typing import TypeAlias
+
+import av
+
+from streamseg.frame import Frame
+
+Timed: TypeAlias = tuple[av.VideoFrame, bool]
+"""A picture, and whether it repeats the last good one."""
+
+_JUMP = Fraction(1, 10)
+"""Seconds a track's dts may go back before that counts as a splice; less is jitter."""
+
+
+class Timeline:
+    """The pts of one video track, in ticks: kept where they increase strictly, repaired as little as possible elsewhere."""
+
+    def __init__(self, step: Fraction) -> None:
+        """`step` is the nominal distance of two frames in ticks, for frames that have no pts."""
+        self.repaired = 0
+        self._step = step
+        self._last: int | None = None
+        self._next = Fraction(0)
+
+    def place(self, pts: int | None) -> int:
+        """Return the pts of the next frame."""
+        if pts is None:
+            pts = round(self._next)
+            self._next += self._step
+        else:
+            self._next = pts + self._step
+        if self._last is not None and pts <= self._last:
+            pts = self._last + 1
+            self.repaired += 1
+        self._last = pts
+        return pts
+
+    def before(self, pts: int, frames: int) -> list[int]:
+        """Return the pts of the `frames` frames that precede `pts`: those before time zero come without one."""
+        return [round(pts - back * self._step) for back in range(frames, 0, -1)]
+
+
+class Splices:
+    """Where timestamps jump back (streams joined end to end, counters reset) all tracks go on from where they were.
+
+    Tracks are interleaved, so each one jumps at its own packet: the first decides by how much, the others follow.
+    """
+
+    def __init__(self) -> None:
+        self._shifts = [Fraction(0)]
+        self._part: dict[int, int] = {}
+        self._last: dict[int, Fraction] = {}
+        self._end = Fraction(0)
+
+    @property
+    def count(self) -> int:
+        """Splices found so far."""
+        return len(self._shifts) - 1
+
+    def mend(self, packet: av.Packet) -> None:
+        """Shift a packet's timestamps, in place, to where they belong."""
+        track, time_base = packet.stream_index, Fraction(packet.time_base)
+        if packet.dts is not None:
+            now = packet.dts * time_base
+            if now < self._last.get(track, now) - _JUMP:
+                self._enter_next_part(track, now)
+            self._last[track] = now
+            self._end = max(self._end, now + self._shift_of(track) + (packet.duration or 0) * time_base)
+        shift = round(self._shift_of(track) / time_base)
+        if shift and packet.dts is not None:
+            packet.dts += shift
+        if shift and packet.pts is not None:
+            packet.pts += shift
+
+    def _shift_of(self, track: int) -> Fraction:
+        return self._shifts[self._part.get(track, 0)]
+
+    def _enter_next_part(self, track: int, now: Fraction) -> None:
+        part = self._part[track] = self._part.get(track, 0) + 1
+        if part == len(self._shifts):
+            self._shifts.append(self._end - now)
+
+
+def swapped_back(pictures: Iterable[Timed]) -> Iterator[Timed]:
+    """Give neighbours whose pts are swapped each other's: some AVI files say so though their pictures are in order.
+
+    Holds one picture back.
+    """
+    held: Timed | None = None
+    last: int | None = None
+    for after in pictures:
+        if held is not None:
+            early, late = held[0].pts, after[0].pts
+            if early is not None and late is not None and (last is None or last < late) and late < early:
+                held[0].pts, after[0].pts = late, early
+            last = held[0].pts
+            yield held
+        held = after
+    if held is not None:
+        yield held
+
+
+def paced(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Let frames out in real time by their pts, the first one at once; each counts as captured when it is let out."""
+    start: tuple[float, Fraction] | None = None
+    for frame in frames:
+        now = time.monotonic()
+        if start is None:
+            start = (now, frame.time)
+        due = start[0] + float(frame.time - start[1])
+        time.sleep(max(0.0, due - now))
+        yield replace(frame, captured=max(due, now))

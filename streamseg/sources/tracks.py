@@ -1,0 +1,73 @@
+"""Which tracks of a container are read, and what it says about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from fractions import Fraction
+
+from av.container import InputContainer
+from av.stream import Discard, Disposition, Stream
+from av.video.stream import VideoStream
+
+from streamseg.errors import SourceError
+from streamseg.frame import Tracks
+
+_COVERS = Disposition.attached_pic | Disposition.timed_thumbnails
+_PLAYLISTS = ("hls", "dash")
+"""Formats whose tracks are the same film in several qualities."""
+
+
+def video_of(container: InputContainer, shown: str) -> VideoStream:
+    """Return the first track that is a video and no cover picture; of a playlist the best one. Raises SourceError."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
+    if not videos:
+        raise SourceError(f"cannot read {shown!r}: it has no video, only {_listed(container.streams)}")
+    best = container.streams.best("video") if container.format.name in _PLAYLISTS else None
+    video = best if isinstance(best, VideoStream) else videos[0]
+    if video.codec_context is None:
+        raise SourceError(f"cannot read {shown!r}: no decoder for its video is in this FFmpeg; convert it to H.264 first")
+    return video
+
+
+def tracks_beside(video: VideoStream, container: InputContainer) -> tuple[Tracks, list[str]]:
+    """Return the tracks that travel beside the picture, and what is left out, in words.
+
+    libavformat is told not to read the rest.
+    """
+    others = [stream for stream in container.streams if stream.index != video.index]
+    left_out = [stream for stream in others if stream.type not in ("audio", "subtitle") or stream.codec_context is None]
+    kept = [stream for stream in others if stream not in left_out]
+    if container.format.name in _PLAYLISTS:
+        sound = container.streams.best("audio", related=video)
+        kept, left_out = [stream for stream in kept if sound and stream.index == sound.index], []
+    for stream in others:
+        if stream not in kept:
+            stream.discard = Discard.all
+    return Tracks(streams=tuple(kept), metadata=dict(container.metadata)), [_named(stream) for stream in left_out]
+
+
+def rate_of(stream: VideoStream, *, guessed: bool) -> Fraction | None:
+    """Return frames per second, on average, or, for streams without timestamps, as the codec says."""
+    rates = (stream.guessed_rate, stream.average_rate) if guessed else (stream.average_rate, stream.guessed_rate)
+    return next((Fraction(rate) for rate in rates if rate), None)
+
+
+def declared_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return the length of the video by its header, or, where that says nothing, that of the container."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * Fraction(stream.time_base))
+    return container.duration / 1_000_000 if container.duration else None
+
+
+def _named(stream: Stream) -> str:
+    codec = stream.codec_context.name if stream.codec_context else "of an unknown kind"
+    if stream.type == "video":
+        return "the cover picture" if stream.disposition & _COVERS else f"video track {stream.index} ({codec})"
+    return f"{stream.type} track {stream.index} ({codec})"
+
+
+def _listed(streams: Iterable[Stream]) -> str:
+    kinds = Counter("cover picture" if stream.type == "video" else stream.type for stream in streams)
+    words = [f"{count} {kind} track{'s' if count > 1 else ''}" for kind, count in kinds.items()]
+    return " and ".join(words).replace("1 cover picture track", "a cover picture") or "a header: it was cut short"
