@@ -10,9 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import ModelError, reason
+from streamseg.errors import ModelError
 
 Array = NDArray[Any]
+
+DAMAGE = (
+    struct.error,
+    IndexError,
+    KeyError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+"""What reading a damaged flatbuffer ends in: its offsets lead anywhere."""
 
 
 @dataclass(slots=True)
@@ -68,16 +80,13 @@ class Graph:
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a .tflite file. Raises ModelError if it is none or damaged."""
+    """Read a .tflite file. Raises ModelError if it is none, one of DAMAGE if it is damaged, OSError."""
     import tflite
 
     buffer = path.read_bytes()
     if not tflite.Model.ModelBufferHasIdentifier(buffer, 0):
-        raise ModelError(f"cannot import {str(path)!r}: not a TFLite file; give a .tflite or .onnx network")
-    try:
-        return _read_model(tflite.Model.GetRootAsModel(buffer, 0))
-    except (struct.error, IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"cannot import {str(path)!r}: damaged TFLite file ({reason(error)})") from error
+        raise ModelError("not a TFLite file")
+    return _read_model(tflite.Model.GetRootAsModel(buffer, 0))
 
 
 def _read_model(model: Any) -> Graph:

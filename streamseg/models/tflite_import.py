@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from streamseg.errors import ModelError
+from streamseg.errors import ModelError, reason
 from streamseg.models.card import InputSpec, OutputSpec
 from streamseg.models.onnx_writer import OnnxWriter
-from streamseg.models.tflite_graph import Graph, Operator, read_graph
+from streamseg.models.tflite_graph import DAMAGE, Graph, Operator, read_graph
 from streamseg.models.tflite_ops import OPERATORS
 from streamseg.models.tflite_translation import TO_NCHW, Translation
 
@@ -32,11 +32,12 @@ def convert(path: Path) -> Conversion:
 
     float16 weights stay float16, quantised networks become float32.
     """
-    graph = read_graph(path)
     try:
-        return _convert(graph)
+        return _convert(read_graph(path))
     except ModelError as error:
         raise ModelError(f"cannot import {str(path)!r}: {error}") from error
+    except DAMAGE as error:
+        raise ModelError(f"cannot import {str(path)!r}: damaged TFLite file ({reason(error)})") from error
 
 
 def _convert(graph: Graph) -> Conversion:
