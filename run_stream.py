@@ -16,7 +16,7 @@ def ensure_packages() -> None:
         return
     if VENV_PYTHON.exists() and Path(sys.prefix) != VENV_PYTHON.parent.parent:
         os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])
-    sys.exit("error: streamseg's packages are not installed for this Python; run: make setup (or: pip install -e .)")
+    sys.exit("error: streamseg's packages are not installed for this Python; run: make setup")
 
 
 if __name__ == "__main__":

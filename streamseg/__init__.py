@@ -1,7 +1,7 @@
-"""A source yields frames; a segmenter turns each frame into a matte (and, for multi-class models, a label map: the argmax
-of every pixel's class vector); an effect says what the viewer sees; a compositor paints it; a sink shows, writes or
-streams it. Each stage is an ordinary function or iterator; `pipeline.py` puts one thread boundary between neighbours.
-A GPU changes who does the work, never what is computed.
+"""A source yields frames; a segmenter turns each frame into a matte (and, for multi-class models, a label
+map: the argmax of every pixel's class vector); an effect says what the viewer sees; a compositor paints it; a
+sink shows, writes or streams it. Each stage is an ordinary function or iterator; `pipeline.py` puts one
+thread boundary between neighbours. A GPU changes who does the work, never what is computed.
 
     source ──> segmenter (runtime) ──> matte, labels ──> compositor(effect) ──> sink(s)
        └─────────── the frame itself, in its native pixel format ──────────┘
@@ -10,7 +10,8 @@ The whole of it in Python:
 
     import streamseg
 
-    with streamseg.open_source("talk.mp4") as source, streamseg.Segmenter(streamseg.find_model("selfie")) as segmenter:
+    card = streamseg.find_model("selfie")
+    with streamseg.open_source("talk.mp4") as source, streamseg.Segmenter(card) as segmenter:
         compositor = streamseg.open_compositor(streamseg.effect("replace", background="beach.jpg"))
         report = streamseg.run(source, segmenter, compositor, [streamseg.open_sink("out.mp4")])
 """
@@ -76,7 +77,8 @@ _HOME = {
     "Report": "stats",
     "Stats": "stats",
 }
-"""Where each public name lives; a module is imported when one of its names is first used, so that help comes at once."""
+"""Where each public name lives; a module is imported when one of its names is first used, so that help comes
+at once."""
 
 __all__ = [
     "EFFECTS",

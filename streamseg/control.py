@@ -1,4 +1,5 @@
-"""What a viewer may ask of a run while it goes on: stop, pause, another effect. Each takes effect on the next frame."""
+"""What a viewer may ask of a run while it goes on: stop, pause, another effect. Each takes effect on the next
+frame."""
 
 from __future__ import annotations
 
@@ -46,8 +47,11 @@ class Control:
         self._stop()
 
     def show(self, recipe: Recipe) -> None:
-        """Change the effect. Its background is opened here, so what is wrong with it is raised to whoever asked."""
-        compositor = open_compositor(recipe, classes=self._segmenter.classes, foreground=self._segmenter.foreground)
+        """Change the effect. Its background is opened here, so what is wrong with it is raised to whoever
+        asked."""
+        compositor = open_compositor(
+            recipe, classes=self._segmenter.classes, foreground=self._segmenter.foreground
+        )
         self._opened.append(compositor)
         self._segmenter.labels = recipe.needs_labels
         self._next = compositor

@@ -1,4 +1,5 @@
-"""What `make demo` and `make gallery` run: every effect on the built-in portrait, and a contact sheet of them."""
+"""What `make demo` and `make gallery` run: every effect on the built-in portrait, and a contact sheet of
+them."""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the clips (or, with --gallery, stills) and the contact sheet, and print where they are."""
     parser = argparse.ArgumentParser(prog="python -m streamseg.demo", description=__doc__)
     parser.add_argument("folder", type=Path, help="where to write")
-    parser.add_argument("--gallery", action="store_true", help="stills for the documentation instead of clips")
+    parser.add_argument(
+        "--gallery", action="store_true", help="stills for the documentation instead of clips"
+    )
     parser.add_argument("--length", default="4s", help="length of each clip, such as 4s")
     options = parser.parse_args(arguments)
     folder: Path = options.folder
@@ -67,7 +70,7 @@ def _make_clip(name: str, source_uri: str, clip: Path, sunset: Path) -> None:
 def _middle_picture(clip: Path) -> NDArray[np.uint8]:
     """(H, W, 3) BGR picture from the middle of the clip."""
     with av.open(str(clip)) as container:
-        frames = [frame for frame in container.decode(video=0)]
+        frames = list(container.decode(video=0))
         return frames[len(frames) // 2].to_ndarray(format="bgr24")
 
 
@@ -96,7 +99,9 @@ def _sunset(width: int, height: int) -> NDArray[np.uint8]:
     sun = np.exp(-((x * 1.78) ** 2 + ((y - 0.5) * 2) ** 2) / 0.02)[..., None]
     picture += sun * np.float32([120, 200, 255])
     water = (y > horizon)[..., None]
-    ripple = (np.sin(y * 260 + 6 * np.sin(x * 7)) * 0.5 + 0.5)[..., None] * np.exp(-((x / 0.35) ** 2))[..., None]
+    ripple = (np.sin(y * 260 + 6 * np.sin(x * 7)) * 0.5 + 0.5)[..., None] * np.exp(-((x / 0.35) ** 2))[
+        ..., None
+    ]
     sea = np.float32([95, 70, 45]) + ripple * np.float32([60, 110, 160])
     return np.clip(np.where(water, sea, picture), 0, 255).astype(np.uint8)
 

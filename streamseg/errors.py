@@ -1,12 +1,13 @@
-"""What can go wrong, as a tree. Every message says what was asked, what was found and what to do, in one line.
+"""What can go wrong, as a tree. Every message says what was asked, what was found and what to do, in one
+line.
 
-    StreamsegError                  the base; catch this to catch them all
-    ├── UsageError    (ValueError)  the request itself makes no sense: unknown effect, class, option (exit code 2)
-    ├── SourceError   (OSError)     nothing can be read from there
-    ├── SinkError     (OSError)     nothing can be written there
-    │   └── SinkClosed              the viewer closed the window; an ordinary end, not a failure
-    ├── ModelError    (ValueError)  a card, its weights or its outputs are not what they should be
-    └── RuntimeFailure (RuntimeError)  a network that loaded fine failed on a frame
+StreamsegError                  the base; catch this to catch them all
+├── UsageError    (ValueError)  the request itself makes no sense: unknown effect, class, option (exit code 2)
+├── SourceError   (OSError)     nothing can be read from there
+├── SinkError     (OSError)     nothing can be written there
+│   └── SinkClosed              the viewer closed the window; an ordinary end, not a failure
+├── ModelError    (ValueError)  a card, its weights or its outputs are not what they should be
+└── RuntimeFailure (RuntimeError)  a network that loaded fine failed on a frame
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from streamseg.stats import Stats
 
 
 class FanOut:
-    """Writes each frame to every sink. Leaving the `with` block after `finish` or `keep` closes them, otherwise aborts them."""
+    """Writes each frame to every sink. Leaving the `with` block after `finish` or `keep` closes them,
+    otherwise aborts them."""
 
     def __init__(self, sinks: Sequence[Sink], stats: Stats) -> None:
         self.all = tuple(sinks)
@@ -67,7 +68,8 @@ class FanOut:
         self._count(frame)
 
     def finish(self, source: Source, *, interrupted: bool) -> None:
-        """Write what sound and subtitles remain (none after an interrupt: they belong to frames never written)."""
+        """Write what sound and subtitles remain (none after an interrupt: they belong to frames never
+        written)."""
         if self._started and not interrupted:
             rest = [*self._waiting, *source.tracks.take()]
             self._each(lambda sink: sink.copy(rest))
@@ -80,7 +82,9 @@ class FanOut:
     def __enter__(self) -> FanOut:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._keep:
             self._each(lambda sink: sink.close())
             return

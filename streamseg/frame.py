@@ -1,4 +1,5 @@
-"""The things that travel: Frame, Matte, LabelMap; and what stays the same for a whole stream: VideoFormat, Tracks."""
+"""The things that travel: Frame, Matte, LabelMap; and what stays the same for a whole stream: VideoFormat,
+Tracks."""
 
 from __future__ import annotations
 
@@ -33,7 +34,8 @@ class VideoFormat:
 
 @dataclass(slots=True)
 class Frame:
-    """One picture in its native pixel format, upright, with its pts and time base (`picture.pts`, `picture.time_base`).
+    """One picture in its native pixel format, upright, with its pts and time base (`picture.pts`,
+    `picture.time_base`).
 
     A frame belongs to one stage at a time; whoever changes pixels makes a new picture.
     """
@@ -72,19 +74,21 @@ class Matte:
     """What the segmenter found in one frame."""
 
     alpha: NDArray[np.uint8]
-    """(h, w) opacity of the foreground, 0..255, at any resolution: it is sampled bilinearly to the frame's size."""
+    """(h, w) opacity of the foreground, 0..255, at any resolution: it is sampled bilinearly to the frame's
+    size."""
     labels: LabelMap | None = None
     """(H, W) at the frame's own size, where the effect asked for it."""
     failure: str | None = None
-    """Why segmentation failed; `alpha` is then all zero, so that effects which hide something show the background."""
+    """Why segmentation failed; `alpha` is then all zero, so that effects which hide something show the
+    background."""
 
 
 @dataclass(slots=True)
 class Tracks:
     """The streams that travel beside the picture: sound, subtitles.
 
-    The source's thread puts packets, the sinks' thread takes them: each packet once, in the order they were read.
-    Appending to and popping from a deque are atomic, so no lock is needed.
+    The source's thread puts packets, the sinks' thread takes them: each packet once, in the order they were
+    read. Appending to and popping from a deque are atomic, so no lock is needed.
     """
 
     streams: Sequence[av.stream.Stream] = ()

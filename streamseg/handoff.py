@@ -22,7 +22,8 @@ class HandoffClosed(Exception):
 
 
 class Handoff(Generic[T]):
-    """A short queue between two threads. Full, it makes the producer wait, or, if leaky, drops its oldest item."""
+    """A short queue between two threads. Full, it makes the producer wait, or, if leaky, drops its oldest
+    item."""
 
     def __init__(self, *, depth: int = 1, leaky: bool = False) -> None:
         self._items: deque[T] = deque()
@@ -47,7 +48,8 @@ class Handoff(Generic[T]):
             self._changed.notify_all()
 
     def get(self, stopping: Callable[[], bool] = lambda: False) -> T:
-        """Take the oldest item; after the last one raise the producer's error, or HandoffClosed at an ordinary end."""
+        """Take the oldest item; after the last one raise the producer's error, or HandoffClosed at an
+        ordinary end."""
         with self._changed:
             while not self._items and not self._closed and not stopping():
                 self._changed.wait(_POLL)
@@ -83,7 +85,8 @@ class Stages:
         return sum(handoff.dropped for handoff in self._handoffs)
 
     def prefetch(self, items: Iterable[T], *, name: str, leaky: bool = False) -> Iterator[T]:
-        """Iterate `items` on a thread of its own, one boundary ahead of the caller. Errors surface here, type unchanged."""
+        """Iterate `items` on a thread of its own, one boundary ahead of the caller. Errors surface here, type
+        unchanged."""
         handoff: Handoff[T] = Handoff(depth=1 if leaky else FILE_DEPTH, leaky=leaky)
 
         def produce() -> None:
@@ -112,13 +115,16 @@ class Stages:
             yield item
 
     def stop(self) -> None:
-        """Ask for an early, orderly end: every boundary ends where it is. Safe in a signal handler: takes no lock."""
+        """Ask for an early, orderly end: every boundary ends where it is. Safe in a signal handler: takes no
+        lock."""
         self._stopping = True
 
     def __enter__(self) -> Stages:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stopping = True
         for handoff in self._handoffs:
             handoff.close()

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 from streamseg.compositors import Compositor
 from streamseg.control import Control
-from streamseg.errors import SinkClosed, SourceError, StreamsegError
+from streamseg.errors import SinkClosed, SourceError
 from streamseg.fanout import FanOut
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
@@ -30,11 +28,13 @@ def run(
     control: Control | None = None,
     watch: Callable[[Stats], None] | None = None,
 ) -> Report:
-    """Carry every frame from `source` to `sinks` until the source ends, a viewer leaves or `control.stop()` is called.
+    """Carry every frame from `source` to `sinks` until the source ends, a viewer leaves or `control.stop()`
+    is called.
 
-    Each prefetch is a thread boundary: a live source drops the oldest frame there, a file waits and loses nothing. The
-    sinks run on the calling thread, because windows want the main one; `watch` is called there after each frame. The
-    sinks are closed here, or aborted when the run fails; everything else belongs to the caller. Raises StreamsegError.
+    Each prefetch is a thread boundary: a live source drops the oldest frame there, a file waits and loses
+    nothing. The sinks run on the calling thread, because windows want the main one; `watch` is called there
+    after each frame. The sinks are closed here, or aborted when the run fails; everything else belongs to the
+    caller. Raises StreamsegError.
     """
     control = control or Control()
     stats = Stats()
@@ -121,7 +121,8 @@ def report(source: Source, segmenter: Segmenter, control: Control, outputs: FanO
             "max": latency.largest_milliseconds,
         },
         stage_ms={
-            stage: {f"p{q}": times.milliseconds(q / 100) for q in (50, 95)} for stage, times in stats.stages.items()
+            stage: {f"p{q}": times.milliseconds(q / 100) for q in (50, 95)}
+            for stage, times in stats.stages.items()
         },
         pts_exact=all(sink.pts_exact for sink in outputs.all),
         audio=outputs.audio,

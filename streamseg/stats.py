@@ -14,7 +14,8 @@ from pathlib import Path
 
 
 class Quantiles:
-    """Quantiles of any number of durations in constant memory: logarithmic bins 2 % wide, from 1 microsecond up."""
+    """Quantiles of any number of durations in constant memory: logarithmic bins 2 % wide, from 1 microsecond
+    up."""
 
     _BASE = 1.02
     _SMALLEST = 1e-6
@@ -33,7 +34,8 @@ class Quantiles:
         self.total += seconds
 
     def milliseconds(self, quantile: float) -> float | None:
-        """Return the duration that a share `quantile` (0..1] of all stayed below, within 1 %; None without any."""
+        """Return the duration that a share `quantile` (0..1] of all stayed below, within 1 %; None without
+        any."""
         rank = quantile * self.count
         seen = 0
         for index in sorted(self._bins):

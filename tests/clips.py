@@ -25,7 +25,9 @@ def gradient(width: int, height: int, index: int) -> NDArray[np.uint8]:
 
 def picture(width: int, height: int, index: int = 0, pixel_format: str = "yuv420p") -> av.VideoFrame:
     """A gradient in any pixel format."""
-    return av.VideoFrame.from_ndarray(gradient(width, height, index), format="rgb24").reformat(format=pixel_format)
+    return av.VideoFrame.from_ndarray(gradient(width, height, index), format="rgb24").reformat(
+        format=pixel_format
+    )
 
 
 def make_clip(
@@ -44,7 +46,8 @@ def make_clip(
     rotation: int = 0,
     container_options: dict[str, str] | None = None,
 ) -> list[Fraction]:
-    """Write a moving gradient (and a 440 Hz tone of the same length); return the time of every frame, in seconds.
+    """Write a moving gradient (and a 440 Hz tone of the same length); return the time of every frame, in
+    seconds.
 
     `pts` are in `time_base` ticks; without them frames are spaced by `rate`.
     """
@@ -76,7 +79,9 @@ def _write_tone(container: av.container.OutputContainer, sound: av.AudioStream, 
     samples = 0
     while samples < seconds * 48_000:
         wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(samples, samples + 960) / 48_000)
-        block = av.AudioFrame.from_ndarray(np.stack([wave, wave]).astype(np.float32), format="fltp", layout="stereo")
+        block = av.AudioFrame.from_ndarray(
+            np.stack([wave, wave]).astype(np.float32), format="fltp", layout="stereo"
+        )
         block.sample_rate, block.pts, block.time_base = 48_000, samples, Fraction(1, 48_000)
         container.mux(sound.encode(block))
         samples += 960

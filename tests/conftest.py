@@ -26,5 +26,9 @@ def no_thread_survives() -> Iterator[None]:
     """Every thread a test starts ends before the test does."""
     before = set(threading.enumerate())
     yield
-    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("streamseg")]
+    left = [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and thread.name.startswith("streamseg")
+    ]
     assert not left, f"threads left running: {left}"

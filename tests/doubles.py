@@ -45,33 +45,44 @@ class ListSource(Source):
             raise self._error
 
     def close(self) -> None:
+        """Count closings."""
         self.closed += 1
 
 
 class ListSink(Sink):
     """Remembers frames and packets; raises `error` instead of taking frame number `fails_at`."""
 
-    def __init__(self, *, fails_at: int | None = None, error: Exception | None = None, uri: str = "list:") -> None:
+    def __init__(
+        self, *, fails_at: int | None = None, error: Exception | None = None, uri: str = "list:"
+    ) -> None:
         self.uri = uri
         self.notes = []
         self.frames: list[Frame] = []
         self.packets: list[av.Packet] = []
         self.ended = ""
-        self._fails_at, self._error = fails_at, error or SinkError("cannot write 'list:': no space left on device")
+        self._fails_at, self._error = (
+            fails_at,
+            error or SinkError("cannot write 'list:': no space left on device"),
+        )
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Expect to be called before the first frame."""
         assert not self.frames
 
     def write(self, frame: Frame) -> None:
+        """Keep the frame, or fail."""
         if len(self.frames) == self._fails_at:
             raise self._error
         self.frames.append(frame)
 
     def copy(self, packets: Sequence[av.Packet]) -> None:
+        """Keep the packets."""
         self.packets.extend(packets)
 
     def close(self) -> None:
+        """Note it."""
         self.ended += "closed"
 
     def abort(self) -> None:
+        """Note it."""
         self.ended += "aborted"

@@ -22,8 +22,12 @@ def run_uris(
     recipe = effect or streamseg.effect("silhouette")
     with (
         streamseg.open_source(source) as opened,
-        streamseg.Segmenter(streamseg.find_model(model), runtime=runtime, labels=recipe.needs_labels) as segmenter,
-        streamseg.open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.foreground) as compositor,
+        streamseg.Segmenter(
+            streamseg.find_model(model), runtime=runtime, labels=recipe.needs_labels
+        ) as segmenter,
+        streamseg.open_compositor(
+            recipe, classes=segmenter.classes, foreground=segmenter.foreground
+        ) as compositor,
     ):
         outputs = [streamseg.open_sink(sink, encoding=encoding or streamseg.Encoding()) for sink in sinks]
         return streamseg.run(opened, segmenter, compositor, outputs, control=control, watch=watch)

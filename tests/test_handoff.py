@@ -51,10 +51,9 @@ def test_an_error_arrives_after_the_items_before_it_with_its_own_type() -> None:
         yield 2
         raise failure
 
-    taken = []
+    taken: list[int] = []
     with Stages() as stages, pytest.raises(OSError) as caught:
-        for item in stages.prefetch(items(), name="fails"):
-            taken.append(item)
+        taken.extend(stages.prefetch(items(), name="fails"))
     assert taken == [1, 2]
     assert caught.value is failure
 

@@ -127,7 +127,9 @@ def test_an_error_inside_a_stage_aborts_the_sinks() -> None:
         def fail(frame: Frame) -> streamseg.Matte:
             raise ZeroDivisionError("a defect")
 
-        segmenter.__class__ = type("Spoilt", (streamseg.Segmenter,), {"__call__": lambda self, frame: fail(frame)})
+        segmenter.__class__ = type(
+            "Spoilt", (streamseg.Segmenter,), {"__call__": lambda self, frame: fail(frame)}
+        )
 
     sink = ListSink()
     with pytest.raises(ZeroDivisionError):

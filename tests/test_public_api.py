@@ -34,7 +34,9 @@ def test_every_public_callable_is_documented() -> None:
 
 
 def test_importing_is_light() -> None:
-    """`import streamseg` alone loads neither OpenCV nor FFmpeg nor ONNX Runtime, so `--help` comes at once."""
-    code = "import sys, streamseg; print([m for m in ('cv2', 'av', 'onnxruntime', 'rich') if m in sys.modules])"
+    """`import streamseg` alone loads neither OpenCV nor FFmpeg nor ONNX Runtime: `--help` comes at once."""
+    code = (
+        "import sys, streamseg; print([m for m in ('cv2', 'av', 'onnxruntime', 'rich') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,4 +1,5 @@
-"""`streamseg bench CLIP`: how fast it is here, beside a plain transcode and the usual script, in interleaved runs."""
+"""`streamseg bench CLIP`: how fast it is here, beside a plain transcode and the usual script, in interleaved
+runs."""
 
 from __future__ import annotations
 

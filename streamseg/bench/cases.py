@@ -70,7 +70,9 @@ def transcode(clip: str, folder: Path) -> Cost:
     with clock() as cost, av.open(clip) as source, av.open(str(folder / "plain.mp4"), "w") as sink:
         video = source.streams.video[0]
         video.thread_type = "AUTO"
-        stream = sink.add_stream("libx264", rate=video.average_rate, options={"preset": PRESET, "crf": str(CRF)})
+        stream = sink.add_stream(
+            "libx264", rate=video.average_rate, options={"preset": PRESET, "crf": str(CRF)}
+        )
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(video.time_base)
         for frame in source.decode(video=0):
@@ -96,7 +98,8 @@ def streamed(clip: str, sink: str, *, name: str, background: str | None, model: 
 
 
 def usual_script(clip: str, folder: Path, *, model: str) -> Cost:
-    """What people write first: OpenCV capture, the same network, a numpy blend, OpenCV's writer. Kept as the baseline."""
+    """What people write first: OpenCV capture, the same network, a numpy blend, OpenCV's writer. Kept as the
+    baseline."""
     card = find_model(model)
     runtime = load_runtime(card)
     width, height = card.input.width, card.input.height

@@ -51,7 +51,12 @@ class Result:
 
 
 def measure(
-    clip: str, *, rounds: int = 3, model: str = "selfie", soak: bool = False, say: Callable[[str], None] = lambda _: None
+    clip: str,
+    *,
+    rounds: int = 3,
+    model: str = "selfie",
+    soak: bool = False,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Run every program `rounds` times over `clip`, interleaved, then the single figures.
 
@@ -105,7 +110,8 @@ def _ratios(costs: dict[str, list[Cost]]) -> list[Row]:
 
     def own(program: str) -> float:
         return median(
-            a.cpu_ms - b.cpu_ms for a, b in zip(costs[f"{program}, own work"], costs["decode only"], strict=True)
+            a.cpu_ms - b.cpu_ms
+            for a, b in zip(costs[f"{program}, own work"], costs["decode only"], strict=True)
         )
 
     return [
@@ -122,7 +128,12 @@ def _ratios(costs: dict[str, list[Cost]]) -> list[Row]:
 def _bare_rate() -> Row:
     spent = [
         streamed(
-            "test:1920x1080@30,20s", "null:", name="silhouette", background=None, model="selfie", runtime="null"
+            "test:1920x1080@30,20s",
+            "null:",
+            name="silhouette",
+            background=None,
+            model="selfie",
+            runtime="null",
         )
         for _ in range(3)
     ]
@@ -130,7 +141,9 @@ def _bare_rate() -> Row:
     return Row("1080p test: to null:, null runtime", median(rates), "frames/s", "≥ 250")
 
 
-def _process_figures(clip: str, folder: Path, model: str, *, soak: bool, say: Callable[[str], None]) -> list[Row]:
+def _process_figures(
+    clip: str, folder: Path, model: str, *, soak: bool, say: Callable[[str], None]
+) -> list[Row]:
     say("from process start to the first frame out")
     first = median(_first_frame(clip, folder, model) for _ in range(3))
     say("memory, 10 s of 1080p")

@@ -25,10 +25,11 @@ class Encoding:
 
 
 class Sink(ABC):
-    """Takes finished frames. Life: constructor, `start` once, `write` and `copy` any number of times, then `close` or `abort`.
+    """Takes finished frames. Life: constructor, `start` once, `write` and `copy` any number of times, then
+    `close` or `abort`.
 
-    The constructor checks what can be checked before a frame exists (extension, codec, folder, overwriting) and raises
-    UsageError or SinkError; it creates nothing. All methods run on one thread.
+    The constructor checks what can be checked before a frame exists (extension, codec, folder, overwriting)
+    and raises UsageError or SinkError; it creates nothing. All methods run on one thread.
     """
 
     uri: str
@@ -37,7 +38,8 @@ class Sink(ABC):
     pts_exact: bool = True
     """Every pts written so far equals its frame's, as a time."""
     av_offset_ms: float | None = None
-    """How much later the picture is against the sound than it was in the source, in ms; None without sound."""
+    """How much later the picture is against the sound than it was in the source, in ms; None without
+    sound."""
     paces: bool = False
     """Shows frames to a person: a file should be shown at its own speed."""
     notes: list[str]

@@ -12,9 +12,10 @@ from streamseg.frame import Frame, Tracks, VideoFormat
 class Source(ABC):
     """An iterator of frames, used as a context manager.
 
-    The constructor opens the device or file and raises SourceError (or UsageError) where that fails; iterating reads it
-    once, on one thread. Frames are upright (rotation and EXIF orientation applied), every frame has a pts, and pts
-    increase strictly. `close` is called exactly once, after iteration has stopped, and releases everything.
+    The constructor opens the device or file and raises SourceError (or UsageError) where that fails;
+    iterating reads it once, on one thread. Frames are upright (rotation and EXIF orientation applied), every
+    frame has a pts, and pts increase strictly. `close` is called exactly once, after iteration has stopped,
+    and releases everything.
     """
 
     uri: str
@@ -46,5 +47,7 @@ class Source(ABC):
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
