@@ -14,16 +14,7 @@ from streamseg.errors import ModelError
 
 Array = NDArray[Any]
 
-DAMAGE = (
-    struct.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-)
+DAMAGE = (struct.error, LookupError, ArithmeticError, TypeError, ValueError, AttributeError, MemoryError)
 """What reading a damaged flatbuffer ends in: its offsets lead anywhere."""
 
 
