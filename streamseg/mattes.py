@@ -6,6 +6,7 @@ Times are for 1920x1080 on one core of an x86-64 machine.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from statistics import NormalDist
 from typing import TypeAlias, cast
@@ -35,12 +36,12 @@ def invert(alpha: Alpha) -> Alpha:
 
 
 def feather(alpha: Alpha, radius: float) -> Alpha:
-    """Soften the edges: a hard one becomes a slope of about `radius` pixels to either side (0.5 to 1 ms)."""
+    """Soften the edges: a hard one becomes a slope of about `radius` pixels to either side (0.5 to 2 ms)."""
     return _blurred(alpha, radius / 2) if radius > 0 else alpha
 
 
 def outline(alpha: Alpha, width: float) -> Alpha:
-    """Return the band of `width` pixels around the contour where alpha is a half, antialiased (1 to 2 ms).
+    """Return the band of `width` pixels around the contour where alpha is a half, antialiased (1 to 2.5 ms).
 
     A hard edge blurred by a Gaussian tells its distance from the contour in all directions alike: a look-up
     table turns the one into the other. Any width costs the same; dilating by a disc of 41 pixels takes 18 ms.
@@ -50,13 +51,16 @@ def outline(alpha: Alpha, width: float) -> Alpha:
     return _codes(cv2.LUT(_blurred(_codes(hard), sigma), _band(width, sigma)))
 
 
-def refine(alpha: Alpha, luma: NDArray[np.uint8], *, radius: int = 6, eps: float = 1e-3) -> Alpha:
+def refine(alpha: Alpha, luma: NDArray[np.uint8], *, radius: int = 2, eps: float = 1e-4) -> Alpha:
     """Let a matte of any size follow the edges of a picture: (H, W) `luma` in, (H, W) alpha out.
 
     The guided filter of K. He, J. Sun, X. Tang, "Guided Image Filtering" (PAMI 2013), in the form of K. He,
     J. Sun, "Fast Guided Filter" (2015): the coefficients are computed on the matte's own grid, `radius` in
     its cells, and only their product with the luma is made at full size. `eps` is the variance, luma in
     0..1, below which the picture counts as flat. Half the frame's size is enough for luma, and costs 1 ms.
+
+    With `selfie` the boundary F at 2 px rose on webcams from 0.948 to 0.958, on a dancer from 0.564 to 0.586,
+    on a green screen from 0.858 to 0.871, on pedestrians from 0.523 to 0.543; larger radii blur.
     """
     height, width = luma.shape
     rows, columns = alpha.shape
@@ -73,35 +77,16 @@ def refine(alpha: Alpha, luma: NDArray[np.uint8], *, radius: int = 6, eps: float
     return _codes(cv2.add(cv2.multiply(slopes, luma, dtype=cv2.CV_32F), offsets, dtype=cv2.CV_8U))
 
 
-class Echo:
-    """A matte with the fading traces of those before it. Keeps one matte; `reset` forgets it."""
-
-    def __init__(self, decay: float) -> None:
-        """`decay`: what is left of a trace after one frame, 0..1."""
-        # Rounded down, so that a trace ends; rounded to nearest it would stay at a faint grey for ever.
-        self._faded = np.floor(np.arange(256) * decay).astype(np.uint8)
-        self._trace: Alpha | None = None
-
-    def __call__(self, alpha: Alpha) -> Alpha:
-        """Return the lighter of this matte and the faded trace, pixel by pixel (0.7 ms)."""
-        if self._trace is None or self._trace.shape != alpha.shape:
-            self._trace = alpha
-        else:
-            self._trace = _codes(cv2.max(alpha, cv2.LUT(self._trace, self._faded)))
-        return self._trace
-
-    def reset(self) -> None:
-        """Forget the past."""
-        self._trace = None
-
-
 def _blurred(alpha: Alpha, sigma: float) -> Alpha:
     """Blur by a Gaussian of `sigma` pixels; wide ones on a smaller copy, which looks the same."""
     height, width = alpha.shape
     small = alpha
-    while sigma > 1 and min(small.shape) > 1:
+    while sigma > 2 and min(small.shape) > 1:
         small = _halved(small)
         sigma /= 2
+    if small is not alpha:
+        # Averaging down and interpolating up blur too, with a variance of a quarter of a small pixel.
+        sigma = math.sqrt(sigma * sigma - 0.25)
     small = _codes(cv2.GaussianBlur(small, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
     return _codes(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
 
