@@ -90,6 +90,8 @@ class Feather:
 class Echo:
     """Add the mattes of earlier moments, fading."""
 
+    strength: float
+    """Opacity of a trace just left behind, 0..1: less than 1 keeps the figure apart from it."""
     half_life: float
     """Seconds in which a trace loses half its opacity."""
 
@@ -171,7 +173,7 @@ def effect(
 
     `background` (a colour, picture or video) takes the place of the effect's own background, `color` that of
     its figure, line or tint; TAKES says where they apply. `threshold` is 0..1, `feather` in pixels of the
-    frame; `outline_width` (default 6) and `blur_strength` (default 20) are in pixels of a picture 1080 lines
+    frame; `outline_width` (default 8) and `blur_strength` (default 20) are in pixels of a picture 1080 lines
     high, so that they look alike at every size.
     """
     if name not in EFFECTS:
@@ -196,7 +198,7 @@ def effect(
         foreground=foreground,
         background=behind if background is None else _backdrop(background, background_fit),
         operations=_operations(
-            name, invert, threshold, feather, 6.0 if outline_width is None else outline_width
+            name, invert, threshold, feather, 8.0 if outline_width is None else outline_width
         ),
         output=output,
         needs_labels=name in {"overlay", "labels"},
@@ -231,7 +233,7 @@ def _operations(
     if feather:
         operations.append(Feather(feather))
     if name == "trail":
-        operations.append(Echo(0.35))
+        operations.append(Echo(strength=0.5, half_life=0.4))
     if invert:
         operations.append(Invert())
     if name == "outline":

@@ -1,0 +1,121 @@
+"""The compositor for the CPU: libavfilter blends, OpenCV samples mattes, in the frame's own pixel format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.colour import Rgb
+from streamseg.compositors.base import Compositor
+from streamseg.compositors.layers import ColourPainter, Scene, open_painter
+from streamseg.compositors.legend import Legend
+from streamseg.compositors.merge import Merger, Sampler, affine
+from streamseg.compositors.operations import Operations
+from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
+from streamseg.compositors.planes import Canvas, planar, planes
+from streamseg.effects import ClassColours, Invert, Recipe
+from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.mattes import Alpha
+
+_VOID = 255
+"""Id that label maps give to pixels of no class, in Pascal VOC, Cityscapes and elsewhere."""
+
+
+class LibavCompositor(Compositor):
+    """Paints recipes with libavfilter and OpenCV."""
+
+    name = "libav"
+
+    def __init__(self, recipe: Recipe, *, classes: Sequence[str], foreground: Sequence[str]) -> None:
+        self.recipe = recipe
+        self._many = len(classes) > 2
+        self._chosen = _chosen(classes, foreground)
+        self._nothing = 0 if not classes or classes[0] == "background" else _VOID
+        self._operations = Operations(recipe.operations)
+        self._base = open_painter(recipe.background, many=self._many)
+        self._over = open_painter(recipe.foreground, many=self._many)
+        overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
+        self._opacity = overlay.opacity if overlay else 1.0
+        self._legend = Legend(classes) if overlay and overlay.legend and self._many else None
+        self._canvas: Canvas | None = None
+
+    def __call__(self, frame: Frame, matte: Matte) -> Frame:
+        """Return the frame as the viewer shall see it."""
+        if self.recipe.output == "labels":
+            return frame.with_picture(label_picture(self._shown_labels(frame, matte)))
+        alpha = self._alpha(frame, matte)
+        if self.recipe.output == "matte":
+            return frame.with_picture(grey_picture(alpha, frame.size))
+        if self.recipe.output == "alpha":
+            return frame.with_picture(cut_out(frame.picture, alpha))
+        return frame.with_picture(self._painted(frame, matte, alpha))
+
+    def reset(self) -> None:
+        """Forget the echo of earlier frames."""
+        self._operations.reset()
+
+    def close(self) -> None:
+        """Close backgrounds."""
+        self._base.close()
+        self._over.close()
+
+    def _alpha(self, frame: Frame, matte: Matte) -> Alpha:
+        """The matte after the operations. A failed one stays empty: inverted, it would show everything."""
+        if matte.failure is not None:
+            return np.zeros((1, 1), np.uint8)
+        alpha = matte.alpha
+        if self.recipe.needs_labels and self._many and matte.labels is not None:
+            alpha = cast(Alpha, cv2.LUT(matte.labels, self._chosen))
+        return self._operations(alpha, frame.size, frame.time)
+
+    def _painted(self, frame: Frame, matte: Matte, alpha: Alpha) -> av.VideoFrame:
+        picture = planar(frame.picture)
+        canvas = Canvas.of(picture)
+        if canvas != self._canvas:
+            self._canvas, self._sampler, self._merger = canvas, Sampler(canvas), Merger(canvas)
+        if self._opacity < 1:
+            alpha = cast(Alpha, cv2.convertScaleAbs(alpha, alpha=self._opacity))
+        elif isinstance(self._base, ColourPainter) and isinstance(self._over, ColourPainter):
+            return self._two_colours(canvas, self._base.rgb, self._over.rgb, alpha)
+        labels = matte.labels if matte.failure is None else None
+        scene = Scene(canvas, picture, alpha, labels, frame.time)
+        painted = self._merger(self._base(scene), self._over(scene), alpha)
+        if self._legend is not None and labels is not None:
+            self._legend.draw(painted, canvas, labels, self._shown)
+        return painted
+
+    def _two_colours(self, canvas: Canvas, base: Rgb, over: Rgb, alpha: Alpha) -> av.VideoFrame:
+        """The same codes as layers and blending would give, from the matte alone."""
+        picture = canvas.blank()
+        targets, low, high = planes(picture), canvas.codes(base), canvas.codes(over)
+        self._sampler.fill(alpha, targets[:1] if low[1:] == high[1:] else targets)
+        for target, dark, light in zip(targets, low, high, strict=True):
+            if dark == light:
+                target.fill(dark)
+            else:
+                affine(target, (light - dark) / canvas.look.largest, dark, target)
+        return picture
+
+    @property
+    def _shown(self) -> NDArray[np.uint8]:
+        """(256,) 255 for every class id the recipe shows, 0 for the others."""
+        return ~self._chosen if Invert() in self.recipe.operations else self._chosen
+
+    def _shown_labels(self, frame: Frame, matte: Matte) -> LabelMap:
+        """The label map, without the classes that are not shown; without a label map nothing is."""
+        if matte.failure is not None or matte.labels is None:
+            return np.full(frame.size[::-1], self._nothing, np.uint8)
+        ids = np.where(self._shown > 0, np.arange(256), self._nothing).astype(np.uint8)
+        return cast(LabelMap, cv2.LUT(matte.labels, ids))
+
+
+def _chosen(classes: Sequence[str], foreground: Sequence[str]) -> NDArray[np.uint8]:
+    """(256,) 255 for the id of each chosen class, 0 for others; where none are named, all but the first."""
+    table = np.zeros(256, np.uint8)
+    table[[classes.index(name) for name in foreground] if foreground else slice(1, None)] = 255
+    return table

@@ -1,0 +1,80 @@
+"""What comes out other than an opaque picture: transparency, the matte itself, label maps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import av
+import cv2
+import numpy as np
+
+from streamseg.colour import label_palette
+from streamseg.compositors.merge import Sampler
+from streamseg.compositors.planes import Canvas, Plane, alpha_kin, planar, planar_kin, planes
+from streamseg.frame import LabelMap
+from streamseg.mattes import Alpha
+
+_LIMITED, _FULL = 1, 2
+"""AVColorRange."""
+
+
+def grey_picture(alpha: Alpha, size: tuple[int, int]) -> av.VideoFrame:
+    """The matte of a frame of `size` (W, H) as a grey picture, 0..255, full range."""
+    picture = av.VideoFrame(*size, "gray")
+    picture.color_range = _FULL
+    cv2.resize(alpha, size, dst=planes(picture)[0])
+    return picture
+
+
+def label_picture(labels: LabelMap) -> av.VideoFrame:
+    """Class ids as a picture with a palette: id n has colour n of the Pascal VOC colour map."""
+    palette = np.hstack([np.full((256, 1), 255, np.uint8), label_palette()])
+    return av.VideoFrame.from_ndarray((labels, palette), format="pal8")  # type: ignore[arg-type]  # as documented
+
+
+def cut_out(picture: av.VideoFrame, alpha: Alpha) -> av.VideoFrame:
+    """The picture with alpha. What is fully transparent is painted black, so that it is not in the file.
+
+    Elsewhere colours have the source's bytes, unless no format with alpha has the same sampling and depth
+    (alpha_kin). A source's own alpha is multiplied with the matte.
+    """
+    opaque = planar(picture)
+    canvas = Canvas.of(opaque)
+    kin = replace(
+        canvas, format=alpha_kin(canvas.format), color_range=_FULL if canvas.full else canvas.color_range
+    )
+    made = kin.blank()
+    *colours, transparency = planes(made)
+    Sampler(kin).luma(alpha, transparency)
+    if any(component.is_alpha for component in picture.format.components):
+        cv2.multiply(transparency, _own_alpha(picture, kin), dst=transparency, scale=1 / kin.look.largest)
+    shown = np.multiply(transparency > 0, 255, dtype=np.uint8)
+    for index, (source, target) in enumerate(zip(_colours(opaque, kin), colours, strict=True)):
+        target.fill(kin.codes((0, 0, 0))[index])
+        cv2.copyTo(source, shown if target.shape == shown.shape else _covering(shown, kin), dst=target)
+    return made
+
+
+def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
+    """The planes of an opaque planar picture as its kin with alpha holds them."""
+    wanted = planar_kin(kin.format)
+    if opaque.format.name.replace("yuvj", "yuv") == wanted:
+        return planes(opaque)
+    same = _FULL if kin.full else _LIMITED
+    return planes(opaque.reformat(format=wanted, src_color_range=same, dst_color_range=same))
+
+
+def _covering(shown: Plane, kin: Canvas) -> Plane:
+    """255 for every chroma sample that colours at least one shown pixel."""
+    across, down = kin.look.step
+    widened = cv2.dilate(shown, np.ones((down, across), np.uint8), anchor=(0, 0))
+    return np.ascontiguousarray(widened[::down, ::across])
+
+
+def _own_alpha(picture: av.VideoFrame, kin: Canvas) -> Plane:
+    """The alpha a picture came with, in codes of `kin`."""
+    if picture.format.name == kin.format:
+        return planes(picture)[3]
+    alpha = planes(picture.reformat(format="yuva444p"))[3]
+    codes: Plane = np.rint(alpha * (kin.look.largest / 255)).astype(kin.look.dtype)
+    return codes

@@ -1,0 +1,223 @@
+"""Pixel formats as the compositor sees them: planes of code values, and what a canvas is like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+from av.video.format import VideoFormat
+from numpy.typing import NDArray
+
+from streamseg.colour import Rgb, yuv_codes
+from streamseg.errors import SourceError, reason
+
+Plane: TypeAlias = NDArray[np.integer[Any]]
+"""(h, w) uint8, or uint16 above 8 bits: a view of a picture's own memory."""
+
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+_SAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (1, 2): "440", (4, 4): "410"}
+
+_UNSPECIFIED, _LIMITED, _FULL = 0, 1, 2
+"""AVColorRange."""
+
+_BT709, _UNKNOWN_MATRIX, _BT601 = 1, 2, 6
+"""AVColorSpace, matrix coefficients of ITU-T H.273."""
+
+
+def _name(family: str, depth: int) -> str:
+    return family if depth == 8 else f"{family}{depth}le"
+
+
+@lru_cache
+def _exists(name: str) -> bool:
+    try:
+        VideoFormat(name)
+    except ValueError:
+        return False
+    return True
+
+
+@lru_cache
+def planar_kin(name: str) -> str:
+    """Name of the opaque planar little-endian format that holds a format's pixels without loss."""
+    pixels = VideoFormat(name, 64, 64)
+    bits = max(component.bits for component in pixels.components)
+    if pixels.is_rgb or pixels.has_palette or pixels.is_bayer or name.startswith("xyz"):
+        family = "gbrp"
+    elif len(pixels.components) <= 2:
+        family = "gray"
+    else:
+        sampling = _SAMPLINGS[64 // pixels.chroma_width(), 64 // pixels.chroma_height()]
+        family = f"yuvj{sampling}p" if name.startswith("yuvj") else f"yuv{sampling}p"
+    return next((kin for d in _DEPTHS if d >= bits and _exists(kin := _name(family, d))), _name(family, 16))
+
+
+@lru_cache
+def alpha_kin(name: str) -> str:
+    """Name of the planar format with alpha nearest to an opaque planar one.
+
+    It has the same sampling and depth if there is such, else is deeper, else without subsampling. Grey
+    becomes yuv, for want of planar grey with alpha.
+    """
+    looks = look(name)
+    families = ["gbrap"] if looks.rgb else [f"yuva{_SAMPLINGS[looks.step]}p", "yuva444p"]
+    names = [_name(family, depth) for family in families for depth in _DEPTHS if depth >= looks.depth]
+    return next(filter(_exists, names), _name(families[-1], 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a planar pixel format is like."""
+
+    depth: int
+    rgb: bool
+    grey: bool
+    step: tuple[int, int]
+    """Luma columns and rows to a chroma sample."""
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Of the planes."""
+        return np.uint8 if self.depth == 8 else np.uint16
+
+    @property
+    def largest(self) -> int:
+        """The largest code value."""
+        return (1 << self.depth) - 1
+
+
+@lru_cache
+def look(name: str) -> Look:
+    """What a planar pixel format is like."""
+    pixels = VideoFormat(name, 64, 64)
+    grey = len(pixels.components) == 1
+    step = (1, 1) if grey or pixels.is_rgb else (64 // pixels.chroma_width(), 64 // pixels.chroma_height())
+    return Look(pixels.components[0].bits, pixels.is_rgb, grey, step)
+
+
+def planar(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a picture in its planar kin, without loss; the same object if it is planar already.
+
+    Transparency is dropped, not painted over something: the colours under it are what any player shows.
+    Raises SourceError for a format that cannot be converted.
+    """
+    name = picture.format.name
+    kin = planar_kin(name)
+    if kin == name:
+        return picture
+    if name.startswith(("yuva", "gbrap")) and not picture.format.is_big_endian:
+        # By hand, because swscale 9.5 mixes the planes up when it drops the alpha of gbrap10le and deeper.
+        return with_planes(picture, kin, planes(picture)[:3])
+    try:
+        return picture.reformat(format=kin)
+    except (av.FFmpegError, ValueError) as error:
+        raise SourceError(f"pixel format {name!r} cannot be converted to {kin!r}: {reason(error)}") from error
+
+
+def with_planes(picture: av.VideoFrame, name: str, contents: Sequence[Plane]) -> av.VideoFrame:
+    """Return a new picture of the same size and colour tags in format `name`, with a copy of `contents`."""
+    made = av.VideoFrame(picture.width, picture.height, name)
+    copy_tags(picture, made)
+    for plane, content in zip(planes(made), contents, strict=False):
+        np.copyto(plane, content)
+    return made
+
+
+def planes(picture: av.VideoFrame) -> list[Plane]:
+    """The planes of a planar picture, writable, without copying: top row first, padding left out."""
+    dtype = np.dtype(np.uint8 if picture.format.components[0].bits == 8 else np.uint16)
+    return [_view(plane, dtype) for plane in picture.planes]
+
+
+def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> Plane:
+    codes: Plane = np.frombuffer(memoryview(plane), dtype)
+    rows = codes.reshape(plane.height, abs(plane.line_size) // dtype.itemsize)
+    return (rows if plane.line_size > 0 else rows[::-1])[:, : plane.width]
+
+
+def copy_tags(source: av.VideoFrame, target: av.VideoFrame) -> None:
+    """Say of `target` what is said of `source`'s colours."""
+    target.colorspace, target.color_range = source.colorspace, source.color_range
+    target.color_primaries, target.color_trc = source.color_primaries, source.color_trc
+
+
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What a layer has to know of a frame to paint for it: size, pixel format, colour tags."""
+
+    width: int
+    height: int
+    format: str
+    colorspace: int
+    color_range: int
+    color_primaries: int
+    color_trc: int
+
+    @classmethod
+    def of(cls, picture: av.VideoFrame) -> Canvas:
+        """The canvas of a planar picture."""
+        return cls(
+            picture.width,
+            picture.height,
+            picture.format.name,
+            picture.colorspace,
+            picture.color_range,
+            picture.color_primaries,
+            picture.color_trc,
+        )
+
+    @property
+    def look(self) -> Look:
+        """What its pixel format is like."""
+        return look(self.format)
+
+    @property
+    def matrix(self) -> int:
+        """Matrix coefficients: as tagged; else BT.601 below 720 lines, BT.709 from there, as players do."""
+        if self.colorspace not in (_UNKNOWN_MATRIX, 0):
+            return self.colorspace
+        return _BT601 if self.height < 720 else _BT709
+
+    @property
+    def swscale_matrix(self) -> int:
+        """The same as swscale counts them: one number for BT.601, one for BT.2020."""
+        return {6: 5, 10: 9}.get(self.matrix, self.matrix)
+
+    @property
+    def full(self) -> bool:
+        """Black is code 0: as tagged, else so for RGB, grey and the yuvj formats."""
+        if self.look.rgb or self.format.startswith("yuvj"):
+            return True
+        return self.color_range == _FULL or (self.color_range == _UNSPECIFIED and self.look.grey)
+
+    def blank(self) -> av.VideoFrame:
+        """A new picture, tagged, its pixels undefined."""
+        picture = av.VideoFrame(self.width, self.height, self.format)
+        self.tag(picture)
+        return picture
+
+    def flat(self, rgb: Rgb) -> av.VideoFrame:
+        """A new picture of one colour."""
+        picture = self.blank()
+        for plane, code in zip(planes(picture), self.codes(rgb), strict=True):
+            plane.fill(code)
+        return picture
+
+    def tag(self, picture: av.VideoFrame) -> None:
+        """Say of a picture's colours what this canvas says; it is no longer the I or P frame once decoded."""
+        picture.colorspace, picture.color_range = self.colorspace, self.color_range
+        picture.color_primaries, picture.color_trc = self.color_primaries, self.color_trc
+        picture.pict_type = 0
+
+    def codes(self, rgb: Rgb) -> tuple[int, ...]:
+        """Code values of a colour, one for each plane."""
+        looks = self.look
+        if looks.rgb:
+            red, green, blue = (round(value * looks.largest / 255) for value in rgb)
+            return green, blue, red
+        yuv = yuv_codes(rgb, matrix=self.matrix, full=self.full, depth=looks.depth)
+        return yuv[:1] if looks.grey else yuv
