@@ -13,8 +13,8 @@ _SOURCES = {
     "images": ("streamseg.sources.images:ImageSource", ("fps",)),
     "camera": ("streamseg.sources.camera:CameraSource", ("size", "fps")),
     "screen": ("streamseg.sources.screen:ScreenSource", ("size", "fps")),
-    "test": ("streamseg.sources.synthetic:TestSource", ("size", "fps")),
-    "demo": ("streamseg.sources.synthetic:DemoSource", ("size", "fps")),
+    "test": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
+    "demo": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
 }
 """Kind to the class that reads it (imported on use) and the options it takes beside `live` and `duration`."""
 
@@ -30,7 +30,7 @@ def open_source(
     """Open the source `uri` names; the caller closes it.
 
     `live` (None: by kind) drops frames nobody takes in time; a file is then read at the pace of its pts.
-    `duration` is in seconds from the first frame. `size` is (W, H) in pixels. Raises SourceError and UsageError.
+    `duration` is in seconds from the first frame, `size` (W, H) in pixels. Raises SourceError and UsageError.
     """
     if not uri:
         raise UsageError("no source was named; try a file, a folder of pictures, 0 (camera), test: or demo:")
@@ -39,18 +39,23 @@ def open_source(
     options = {"size": size, "fps": fps}
     for name, value in options.items():
         if value is not None and name not in takes:
-            raise UsageError(f"{redacted(uri)!r} has a {name} of its own; leave {name} to cameras, screen:, test: and demo:")
+            able = "cameras, screen:, test: and demo:"
+            raise UsageError(f"{redacted(uri)!r} has a {name} of its own; {name} is for {able}")
+    _check(duration, size, fps)
+    module, _, name = address.partition(":")
+    source: Source = getattr(import_module(module), name)(
+        uri, live=live, duration=duration, **{name: options[name] for name in takes}
+    )
+    return source
+
+
+def _check(duration: float | None, size: tuple[int, int] | None, fps: float | None) -> None:
     if duration is not None and not duration > 0:
         raise UsageError(f"duration {duration!r} is no length of time; give seconds, e.g. 10")
     if fps is not None and not 0 < fps <= 1000:
         raise UsageError(f"fps {fps!r} is no frame rate; give frames per second, e.g. 30")
     if size is not None and not all(1 <= side <= 16384 for side in size):
         raise UsageError(f"size {size!r} is no picture size; give width and height, e.g. 1280x720")
-    module, _, name = address.partition(":")
-    source: Source = getattr(import_module(module), name)(
-        uri, live=live, duration=duration, **{name: options[name] for name in takes}
-    )
-    return source
 
 
 __all__ = ["Source", "open_source"]

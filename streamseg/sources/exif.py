@@ -10,7 +10,7 @@ _MARKS = (b"Exif\0\0", b"eXIf", b"EXIF")
 
 
 def orientation(content: bytes) -> int:
-    """Return the EXIF orientation (1..8; 1 is upright) of a whole picture file; 1 where it says none or nonsense."""
+    """Return the EXIF orientation (1..8; 1 is upright) of a picture file; 1 where there is none."""
     for start in _starts(content):
         try:
             found = _tag(content[start : start + (1 << 16)])
@@ -33,7 +33,7 @@ def _starts(content: bytes) -> list[int]:
 
 
 def _tag(tiff: bytes) -> int | None:
-    """Look the orientation up in the first directory of a TIFF structure; raises struct.error where it ends early."""
+    """Look it up in the first directory of a TIFF structure; raises struct.error where that ends early."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return None

@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from glob import glob
 from itertools import chain
 from pathlib import Path
 
@@ -28,7 +27,7 @@ _RATE = 25.0
 
 
 class ImageSource(Source):
-    """Still pictures in natural order (img2 before img10); those that cannot be read are skipped with a warning."""
+    """Stills in natural order (img2 before img10); those that cannot be read are skipped with a warning."""
 
     stills = True
 
@@ -49,9 +48,10 @@ class ImageSource(Source):
         self._frames = self._read(files, 1 / rate)
         first = next(self._frames, None)
         if first is None:
-            raise SourceError(f"cannot read {uri!r}: none of its {len(files)} pictures can; {self.warnings[0]}")
+            raise SourceError(f"none of the {len(files)} pictures of {uri!r} can be read; {self.warnings[0]}")
         self._frames = chain([first], self._frames)
-        self.video = VideoFormat(width=first.picture.width, height=first.picture.height, time_base=1 / rate, rate=rate)
+        width, height = first.size
+        self.video = VideoFormat(width=width, height=height, time_base=1 / rate, rate=rate)
 
     def __iter__(self) -> Iterator[Frame]:
         yield from paced(self._frames) if self.live else self._frames
@@ -78,14 +78,14 @@ class ImageSource(Source):
 
 
 def read_picture(path: Path) -> tuple[av.VideoFrame, bool]:
-    """Decode one still, upright, in its native pixel format, and say whether it is whole. Raises SourceError."""
+    """Decode one still, upright, in its native pixel format; say whether it is whole. Raises SourceError."""
     try:
         content = path.read_bytes()
         # Opened by content, not by name: a name may hold `%d` or lie about the format.
-        with av.open(io.BytesIO(content)) as container:
+        with av.open(io.BytesIO(content), "r") as container:
             if not container.format.name.endswith("_pipe"):
                 kind = container.format.long_name
-                raise SourceError(f"cannot read {path.name!r} as a picture: it holds {kind}; rename it to what it is")
+                raise SourceError(f"{path.name!r} is no picture: it holds {kind}; rename it to what it is")
             picture = next(container.decode(video=0), None)
     except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         if isinstance(error, SourceError):
@@ -113,8 +113,8 @@ def _files(uri: str) -> tuple[Path, list[Path]]:
         if not path.exists():
             raise SourceError(f"cannot open {uri!r}: {diagnosis.missing(path)}")
         return path.parent, [path]
-    matches = glob(re.sub(r"%0?\d*d", "[0-9]*", str(path)), recursive=True)
-    files = _pictures((Path(match) for match in matches), f"pattern {uri!r}")
+    anchor, pattern = path.anchor, re.sub(r"%0?\d*d", "[0-9]*", path.relative_to(path.anchor).as_posix())
+    files = _pictures(Path(anchor).glob(pattern), f"pattern {uri!r}")
     return Path(os.path.commonpath([file.parent for file in files])), files
 
 
@@ -125,18 +125,17 @@ def _pictures(files: Iterable[Path], asked: str) -> list[Path]:
         return pictures
     videos = [file.name for file in present if file.suffix.lower() in VIDEOS]
     if videos:
-        raise SourceError(f"{asked} holds no pictures but {len(videos)} videos; name one, e.g. {videos[0]!r}")
-    raise SourceError(f"{asked} holds no pictures ({len(present)} other files); known are png, jpg, webp, tif, bmp ...")
+        raise SourceError(f"{asked} holds no pictures but videos; name one of them, like {videos[0]!r}")
+    found = f"only {len(present)} other files" if present else "no files at all"
+    raise SourceError(f"{asked} holds no pictures (png, jpg, webp, tif, bmp ...), {found}")
 
 
 def _hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _natural(path: Path) -> tuple[list[list[tuple[bool, int, str]]], str]:
+def _natural(path: Path) -> tuple[list[list[str | int]], str]:
     """Sort key: numbers inside names count as numbers; equal names are kept apart by their spelling."""
-    parts = [
-        [(not piece.isdecimal(), int(piece) if piece.isdecimal() else 0, piece) for piece in re.split(r"(\d+)", part)]
-        for part in str(path).lower().split(os.sep)
-    ]
-    return parts, str(path)
+    pieces = [re.split(r"(\d+)", part.lower()) for part in path.parts]
+    # re.split alternates text and digits, so numbers only ever meet numbers.
+    return [[int(piece) if at % 2 else piece for at, piece in enumerate(part)] for part in pieces], str(path)

@@ -23,7 +23,7 @@ class Losses:
             heapq.heappush(self._inside, pts)
 
     def failed(self, pts: int | None) -> None:
-        """Note that the decoder failed while it took the packet at `pts`; threads report late, so any inside may be it."""
+        """Note that the decoder failed on the packet at `pts`; threads report late: any inside may be it."""
         if pts is None and not self._inside:
             self._untimed += 1
             return
@@ -31,7 +31,7 @@ class Losses:
         self._suspects.update(self._inside)
 
     def before(self, pts: int | None) -> list[int | None]:
-        """Return the pts of the frames lost ahead of the one that came out at `pts`; a lost frame may have none itself."""
+        """Return the pts (None: it had none) of each frame lost ahead of the one that came out at `pts`."""
         lost: list[int | None] = [None] * self._untimed
         self._untimed = 0
         while pts is not None and self._inside and self._inside[0] < pts:

@@ -138,7 +138,7 @@ class MediaSource(Source):
             yield turned(picture) if turn else picture, repaired
 
     def _timed(self, pictures: Iterable[Timed]) -> Iterator[Frame]:
-        """Give every picture its pts. libavformat drops those before time zero: they are counted back from the first."""
+        """Give every picture its pts. Those before time zero have none: they are counted back."""
         early: list[Timed] = []
         waiting = not self._untimed
         for picture, repaired in pictures:
@@ -163,6 +163,7 @@ class MediaSource(Source):
         return Frame(picture, time.monotonic(), repaired, name)
 
     def close(self) -> None:
+        """Close the file or the connection."""
         self._container.close()
 
 
@@ -190,7 +191,9 @@ def _open_file(path: Path, shown: str) -> InputContainer:
 
 def _open_stdin() -> InputContainer:
     if os.isatty(0):
-        raise SourceError("cannot read '-': standard input is a terminal; pipe a video into it, or name a file")
+        raise SourceError(
+            "cannot read '-': standard input is a terminal; pipe a video into it or name a file"
+        )
     try:
         return av.open("fd:", "r", metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
+from av.codec.context import ThreadType
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from streamseg.errors import reason
@@ -86,7 +89,7 @@ class Reader:
             self._errors += 1
             self._losses.gave_up()
 
-    def _demuxed(self, container: InputContainer) -> Iterator[av.Packet]:
+    def _demuxed(self, container: InputContainer) -> Iterator[av.Packet[Any]]:
         """Yield the video packets and set the others aside, all with mended timestamps."""
         splices = Splices()
         packets = container.demux(self._stream, *self._tracks.streams)
@@ -107,11 +110,14 @@ class Reader:
                 self._seen += 1
                 self._encrypted = self._encrypted or packet.has_sidedata("encryption_info")
                 yield packet
-            elif self.keeping and (self.until is None or self._reached.get(packet.stream_index, 0) < self.until):
+            elif self.keeping and not self._beyond(packet.stream_index):
                 self._tracks.put(packet)
 
-    def _measure(self, packet: av.Packet) -> None:
-        """Note how far each track has come; where the video declares a length of its own, only it is measured."""
+    def _beyond(self, track: int) -> bool:
+        return self.until is not None and self._reached.get(track, self.until - 1) >= self.until
+
+    def _measure(self, packet: av.Packet[Any]) -> None:
+        """Note how far each track has come, and the length of the video, or of all if it declares none."""
         ticks = packet.pts if packet.pts is not None else packet.dts
         if ticks is None:
             return
@@ -137,9 +143,8 @@ class Reader:
             return f"it is encrypted: none of its {self._seen} frames could be decoded; decrypt it first"
         if not self._seen:
             return "it has a video track but no frames: only a header; join it to its media segments"
-        return (
-            f"none of its {self._seen} frames could be decoded; it starts without a keyframe, is damaged or was cut short"
-        )
+        why = "it starts without a keyframe, is damaged or was cut short"
+        return f"none of its {self._seen} frames could be decoded; {why}"
 
     def findings(self, declared: float | None) -> list[str]:
         """Say in one line each what was wrong so far; `declared` is how many seconds the header promised."""
@@ -148,11 +153,11 @@ class Reader:
         if self._repaired:
             found.append(f"{_frames(self._repaired, 'damaged ')} replaced by the last good picture{because}")
         if self._kept:
-            found.append(f"{_frames(self._kept, 'damaged ')} kept: no good picture came before{because}")
+            found.append(f"{_frames(self._kept, 'damaged ')} kept: no good one came before{because}")
         if self._skipped:
-            found.append(f"{_frames(self._skipped)} could not be decoded and left out: no good picture came before{because}")
+            found.append(f"{_frames(self._skipped, 'damaged ')} left out: no good one came before{because}")
         if self.splices:
-            found.append(f"timestamps jumped back {_times(self.splices)}; what followed was moved to go on from there")
+            found.append(f"timestamps jumped back {_times(self.splices)}; what followed was moved to go on")
         length = self._end - self._start
         if self.failure is not None:
             found.append(f"reading stopped after {length:.1f} s: {reason(self.failure)}")
@@ -169,10 +174,11 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _decoder_of(stream: VideoStream, live: bool) -> av.VideoCodecContext:
-    decoder = stream.codec_context
+def _decoder_of(stream: VideoStream, live: bool) -> VideoCodecContext:
+    decoder: av.CodecContext = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
         decoder = av.CodecContext.create(_WITH_ALPHA[decoder.name], "r")
     # Threads that each decode a frame of their own hold back as many frames: too late for a live picture.
-    decoder.thread_type = "SLICE" if live else "AUTO"
+    decoder.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
+    assert isinstance(decoder, VideoCodecContext)
     return decoder

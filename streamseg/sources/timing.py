@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import av
 
@@ -20,7 +20,7 @@ _JUMP = Fraction(1, 10)
 
 
 class Timeline:
-    """The pts of one video track, in ticks: kept where they increase strictly, repaired as little as possible elsewhere."""
+    """The pts of a video track, in ticks: kept where they increase strictly, else moved as little as can be."""
 
     def __init__(self, step: Fraction) -> None:
         """`step` is the nominal distance of two frames in ticks, for frames that have no pts."""
@@ -43,14 +43,14 @@ class Timeline:
         return pts
 
     def before(self, pts: int, frames: int) -> list[int]:
-        """Return the pts of the `frames` frames that precede `pts`: those before time zero come without one."""
+        """Return the pts of the `frames` frames ahead of `pts`, which came without one."""
         return [round(pts - back * self._step) for back in range(frames, 0, -1)]
 
 
 class Splices:
-    """Where timestamps jump back (streams joined end to end, counters reset) all tracks go on from where they were.
+    """Where timestamps jump back (streams joined, counters reset) all tracks go on from where they were.
 
-    Tracks are interleaved, so each one jumps at its own packet: the first decides by how much, the others follow.
+    Tracks are interleaved, so each jumps at its own packet: the first decides by how much, the others follow.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Splices:
         """Splices found so far."""
         return len(self._shifts) - 1
 
-    def mend(self, packet: av.Packet) -> None:
+    def mend(self, packet: av.Packet[Any]) -> None:
         """Shift a packet's timestamps, in place, to where they belong."""
         track, time_base = packet.stream_index, Fraction(packet.time_base)
         if packet.dts is not None:
@@ -89,7 +89,7 @@ class Splices:
 
 
 def swapped_back(pictures: Iterable[Timed]) -> Iterator[Timed]:
-    """Give neighbours whose pts are swapped each other's: some AVI files say so though their pictures are in order.
+    """Give neighbours with swapped pts each other's: some AVI files have them so, their pictures in order.
 
     Holds one picture back.
     """
@@ -108,7 +108,7 @@ def swapped_back(pictures: Iterable[Timed]) -> Iterator[Timed]:
 
 
 def paced(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Let frames out in real time by their pts, the first one at once; each counts as captured when it is let out."""
+    """Let frames out in real time by their pts, the first at once; let out is when they count as captured."""
     start: tuple[float, Fraction] | None = None
     for frame in frames:
         now = time.monotonic()

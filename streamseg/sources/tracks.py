@@ -19,14 +19,16 @@ _PLAYLISTS = ("hls", "dash")
 
 
 def video_of(container: InputContainer, shown: str) -> VideoStream:
-    """Return the first track that is a video and no cover picture; of a playlist the best one. Raises SourceError."""
+    """Return the first track that is a video, no cover; of a playlist the best. Raises SourceError."""
     videos = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
     if not videos:
         raise SourceError(f"cannot read {shown!r}: it has no video, only {_listed(container.streams)}")
     best = container.streams.best("video") if container.format.name in _PLAYLISTS else None
     video = best if isinstance(best, VideoStream) else videos[0]
     if video.codec_context is None:
-        raise SourceError(f"cannot read {shown!r}: no decoder for its video is in this FFmpeg; convert it to H.264 first")
+        raise SourceError(
+            f"cannot read {shown!r}: this FFmpeg has no decoder for its video; convert it to H.264"
+        )
     return video
 
 
@@ -36,21 +38,21 @@ def tracks_beside(video: VideoStream, container: InputContainer) -> tuple[Tracks
     libavformat is told not to read the rest.
     """
     others = [stream for stream in container.streams if stream.index != video.index]
-    left_out = [stream for stream in others if stream.type not in ("audio", "subtitle") or stream.codec_context is None]
-    kept = [stream for stream in others if stream not in left_out]
+    kept = [stream for stream in others if stream.type in ("audio", "subtitle") and stream.codec_context]
+    left_out = [_named(stream) for stream in others if stream not in kept]
     if container.format.name in _PLAYLISTS:
         sound = container.streams.best("audio", related=video)
         kept, left_out = [stream for stream in kept if sound and stream.index == sound.index], []
     for stream in others:
         if stream not in kept:
             stream.discard = Discard.all
-    return Tracks(streams=tuple(kept), metadata=dict(container.metadata)), [_named(stream) for stream in left_out]
+    return Tracks(streams=tuple(kept), metadata=dict(container.metadata)), left_out
 
 
 def rate_of(stream: VideoStream, *, guessed: bool) -> Fraction | None:
     """Return frames per second, on average, or, for streams without timestamps, as the codec says."""
-    rates = (stream.guessed_rate, stream.average_rate) if guessed else (stream.average_rate, stream.guessed_rate)
-    return next((Fraction(rate) for rate in rates if rate), None)
+    rates = stream.average_rate, stream.guessed_rate
+    return next((Fraction(rate) for rate in (reversed(rates) if guessed else rates) if rate), None)
 
 
 def declared_seconds(container: InputContainer, stream: VideoStream) -> float | None:
@@ -63,11 +65,13 @@ def declared_seconds(container: InputContainer, stream: VideoStream) -> float | 
 def _named(stream: Stream) -> str:
     codec = stream.codec_context.name if stream.codec_context else "of an unknown kind"
     if stream.type == "video":
-        return "the cover picture" if stream.disposition & _COVERS else f"video track {stream.index} ({codec})"
+        cover = bool(stream.disposition & _COVERS)
+        return "the cover picture" if cover else f"video track {stream.index} ({codec})"
     return f"{stream.type} track {stream.index} ({codec})"
 
 
 def _listed(streams: Iterable[Stream]) -> str:
     kinds = Counter("cover picture" if stream.type == "video" else stream.type for stream in streams)
     words = [f"{count} {kind} track{'s' if count > 1 else ''}" for kind, count in kinds.items()]
-    return " and ".join(words).replace("1 cover picture track", "a cover picture") or "a header: it was cut short"
+    found = " and ".join(words).replace("1 cover picture track", "a cover picture")
+    return found or "a header: it was cut short"

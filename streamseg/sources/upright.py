@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import av
 import av.filter
@@ -70,7 +71,7 @@ class Chain:
         self._graph.link_nodes(self._entry, *nodes, self._exit).configure()
 
     def _lossless(self, pixel_format: str) -> Filters:
-        """Turning by 90 degrees swaps the axes of 4:2:2 chroma; left alone, libavfilter picks a packed format."""
+        """Turning by 90 degrees swaps the axes of 4:2:2 chroma; libavfilter would pick a packed format."""
         full = pixel_format.replace("422", "444").replace("411", "444")
         turned = any(name == "transpose" for name, _ in self._filters)
         if turned and full != pixel_format and full.startswith("yuv4"):
@@ -97,7 +98,7 @@ def turn_of(picture: av.VideoFrame) -> Filters:
 def _orientation(picture: av.VideoFrame) -> int:
     try:
         side_data = picture.side_data
-        matrix = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+        matrix: Any = side_data.get(Type.DISPLAYMATRIX)  # type: ignore[call-overload]  # stubs know one key
     except ValueError:  # side data of a type this PyAV has no name for: only the rotation can be asked
         return _EXIF_OF_ROTATION.get(picture.rotation, 1)
     if matrix is None:

@@ -6,16 +6,18 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-PICTURES = frozenset(
-    ".avif .bmp .dpx .exr .hdr .j2k .jp2 .jpe .jpeg .jpg .jxl .pam .pbm .pcx .pgm .png .pnm .ppm .psd .qoi "
-    ".sgi .tga .tif .tiff .webp".split()
+_PICTURE_NAMES = (
+    "avif bmp dpx exr hdr j2k jp2 jpe jpeg jpg jxl pam pbm pcx pgm png pnm ppm psd qoi sgi tga tif tiff webp"
 )
+_VIDEO_NAMES = (
+    "264 265 3gp apng asf avi flv gif h264 h265 hevc ivf m2ts m4v mjpeg mkv mov mp4 mpeg mpg mts mxf nut ogv "
+    "ts vob webm wmv y4m"
+)
+
+PICTURES = frozenset(f".{name}" for name in _PICTURE_NAMES.split())
 """Extensions of files that hold one picture."""
 
-VIDEOS = frozenset(
-    ".264 .265 .3gp .apng .asf .avi .flv .gif .h264 .h265 .hevc .ivf .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts "
-    ".mxf .nut .ogv .ts .vob .webm .wmv .y4m".split()
-)
+VIDEOS = frozenset(f".{name}" for name in _VIDEO_NAMES.split())
 """Extensions of files that usually hold a video; only hints to the user depend on them."""
 
 _LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "rtp", "udp", "tcp", "srt", "whep")
