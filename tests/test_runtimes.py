@@ -142,3 +142,12 @@ def test_null_scores_have_the_shape_their_card_promises(
     person = scores[-1] if len(classes) == 2 else scores[2]
     assert person[16, 16] == person.max() > person[0, 0] == person.min()
     assert outputs["after"].shape == STATE.shape
+
+
+def test_null_decides_by_itself_where_the_network_would(tmp_path: Path) -> None:
+    """For a network that gives class ids the disc is made of ids."""
+    output = OutputSpec(name="scores", kind="labels")
+    card = networks.card(tmp_path, "none.onnx", output=output, classes=("sky", "sea"), foreground=("sky",))
+    ids = load_runtime(card, name="null")({})["scores"]
+    assert ids.shape == (1, 32, 32)
+    assert (ids[0, 16, 16], ids[0, 0, 0]) == (0, 1)
