@@ -207,7 +207,7 @@ def write_onnx(
     constants: Mapping[str, Array] | None = None,
     types: Mapping[str, int] | None = None,
 ) -> Path:
-    """Write an ONNX file of `helper.make_node` nodes and return its path; float32 unless `types` says else."""
+    """Write an ONNX file of `helper.make_node` nodes and return its path; float32 unless `types` differs."""
 
     def infos(shapes: Mapping[str, Sequence[int | str]]) -> list[Any]:
         kinds = types or {}

@@ -101,9 +101,7 @@ def _picture(inputs: list[_Port]) -> InputSpec:
             layout=layout,
         )
     found = ", ".join(f"{port.name!r} {port.shape}" for port in inputs)
-    raise ModelError(
-        f"found inputs {found}, expected a picture (1, 3, H, W) or (1, H, W, 3), or with 1 channel"
-    )
+    raise ModelError(f"found inputs {found}; expected a picture (1, 3, H, W) or (1, H, W, 3), or grey")
 
 
 def _input_layout(shape: list[int | str | None]) -> Layout | None:

@@ -72,6 +72,9 @@ def _fetched(card: ModelCard, url: str) -> Path:
             f"(sha256 {card.sha256}); nothing was kept"
         ) from error
     except OSError as error:
+        response = getattr(error, "response", None)
+        if response is not None:
+            response.close()  # pooch leaves it open
         raise ModelError(
             f"cannot fetch the weights of model {card.name!r} from {redacted(url)!r}: {reason(error)}; "
             f"connect, or put {card.weights!r} into {str(user_folder())!r}"
