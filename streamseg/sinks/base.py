@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import av
 
@@ -22,6 +22,19 @@ class Encoding:
     preset: str | None = None
     bitrate: int | None = None
     """Bits per second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where frames shall go: what every sink is made from."""
+
+    uri: str
+    encoding: Encoding = field(default_factory=Encoding)
+    """For sinks that encode video; the others ignore it."""
+    overwrite: bool = False
+    """An existing file may be replaced."""
+    inputs: tuple[str, ...] = ()
+    """Files that must not be replaced whatever `overwrite` says."""
 
 
 class Sink(ABC):
@@ -53,7 +66,7 @@ class Sink(ABC):
     def write(self, frame: Frame) -> None:
         """Take one frame; raise SinkError when it cannot be kept, SinkClosed when the viewer has left."""
 
-    def copy(self, packets: Sequence[av.Packet]) -> None:  # noqa: B027  (most sinks have no use for sound)
+    def copy(self, packets: Sequence[av.Packet[Any]]) -> None:  # noqa: B027  (most sinks have no use for sound)
         """Take packets of the other tracks, in their time order, before the frame they were read before."""
 
     def idle(self) -> None:  # noqa: B027  (only windows have something to do)

@@ -1,0 +1,186 @@
+"""Which encoder makes what a container holds, and with which options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import av
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
+
+from streamseg.errors import UsageError
+from streamseg.sinks.base import Encoding
+from streamseg.sinks.containers import Container, supported
+
+_ENCODERS = {
+    "h264": "libx264",
+    "hevc": "libx265",
+    "h265": "libx265",
+    "vp8": "libvpx",
+    "vp9": "libvpx-vp9",
+    "av1": "libsvtav1",
+    "prores": "prores_ks",
+    "ffv1": "ffv1",
+    "mpeg4": "mpeg4",
+    "mpeg2": "mpeg2video",
+    "mjpeg": "mjpeg",
+    "png": "png",
+    "qtrle": "qtrle",
+}
+"""Usual names; any encoder of FFmpeg's goes by its own name too."""
+
+_DEFAULTS = {
+    "libx264": {"preset": "veryfast", "crf": "20"},
+    "libx264rgb": {"preset": "veryfast", "crf": "20"},
+    "libx265": {"preset": "veryfast", "crf": "22", "x265-params": "log-level=none"},
+    "libvpx-vp9": {"crf": "30", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
+    "libvpx": {"crf": "10", "deadline": "good", "cpu-used": "5"},
+    "libsvtav1": {"preset": "9", "crf": "30"},
+    "prores_ks": {"vendor": "apl0"},
+    "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
+    "png": {"compression_level": "3"},
+}
+
+_LOSSLESS = {
+    "libx264rgb": {"preset": "veryfast", "qp": "0"},
+    "libvpx-vp9": {"lossless": "1", "cpu-used": "5", "row-mt": "1"},
+}
+
+_BITRATES = {"libvpx": 4_000_000}
+"""Bits per second for encoders that know no quality without one."""
+
+QSCALES = {"mpeg4": 3, "mpeg2video": 3, "mjpeg": 3}
+"""Constant quantiser of encoders without crf: good pictures."""
+
+_LARGEST_CRF = {
+    "libx264": 51,
+    "libx264rgb": 51,
+    "libx265": 51,
+    "libvpx": 63,
+    "libvpx-vp9": 63,
+    "libsvtav1": 63,
+}
+
+_X26X = (
+    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
+)  # fmt: skip
+_PRESETS = {
+    "libx264": _X26X,
+    "libx264rgb": _X26X,
+    "libx265": _X26X,
+    "libsvtav1": tuple(str(n) for n in range(14)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoder:
+    """An encoder and how it is set up."""
+
+    name: str
+    options: Mapping[str, str]
+    bitrate: int = 0
+    qscale: int | None = None
+    exact: bool = False
+    """It shall keep RGB as RGB."""
+
+
+def chosen_encoder(encoding: Encoding, container: Container, extension: str) -> Encoder | None:
+    """Return the encoder the user's options ask for, None where no codec was named; raises UsageError."""
+    if encoding.crf is not None and encoding.bitrate is not None:
+        raise UsageError(
+            "a crf asks for constant quality, a bitrate for a constant size: pass one of the two"
+        )
+    if encoding.codec is None:
+        default_encoder(encoding, container.codec)
+        return None
+    name = _ENCODERS.get(encoding.codec.lower(), encoding.codec)
+    possible = possible_codecs(container)
+    if not _is_video_encoder(name):
+        raise UsageError(f"unknown codec {encoding.codec!r}; {extension!r} can hold: {', '.join(possible)}")
+    if not _fits(container, name):
+        raise UsageError(f"{extension!r} cannot hold {encoding.codec!r}; it can hold: {', '.join(possible)}")
+    return default_encoder(encoding, name)
+
+
+def default_encoder(encoding: Encoding, name: str) -> Encoder:
+    """Return encoder `name` with the user's crf, preset and bitrate over its defaults; raises UsageError."""
+    options = dict(_DEFAULTS.get(name, {}))
+    if encoding.preset is not None:
+        options["preset"] = _preset(name, encoding.preset)
+    if encoding.crf is not None:
+        options["crf"] = _crf(name, encoding.crf)
+    if encoding.bitrate is not None:
+        if encoding.bitrate <= 0:
+            raise UsageError(f"a bitrate of {encoding.bitrate} bits per second cannot be; try 2000000")
+        options.pop("crf", None)
+    if name == "libsvtav1":
+        os.environ.setdefault("SVT_LOG", "-1")  # the library writes to the terminal on its own otherwise
+    return Encoder(
+        name=name,
+        options=options,
+        bitrate=encoding.bitrate or _BITRATES.get(name, 0),
+        qscale=None if encoding.bitrate else QSCALES.get(name),
+        exact=name in ("libx264rgb", "ffv1", "png", "qtrle"),
+    )
+
+
+def without_delay(encoder: Encoder) -> Encoder:
+    """Return the encoder set to give each picture out at once, and a keyframe every 60 pictures."""
+    if encoder.name not in ("libx264", "libx265"):
+        return encoder
+    return replace(encoder, options={**encoder.options, "tune": "zerolatency", "g": "60"})
+
+
+def lossless_encoder(name: str) -> Encoder:
+    """Return encoder `name` set to keep every code value."""
+    return Encoder(
+        name=name, options=_LOSSLESS.get(name, _DEFAULTS.get(name, {})), exact=name != "wrapped_avframe"
+    )
+
+
+@lru_cache
+def pixel_formats(encoder: str) -> tuple[str, ...]:
+    """Names of the pixel formats an encoder takes; empty if it takes any."""
+    return tuple(each.name for each in Codec(encoder, "w").video_formats or ())
+
+
+def possible_codecs(container: Container) -> list[str]:
+    """Usual names of the codecs a container can hold."""
+    return [name for name, encoder in _ENCODERS.items() if name != "h265" and _fits(container, encoder)]
+
+
+def _fits(container: Container, encoder: str) -> bool:
+    return encoder in (container.encoders or supported(container.format))
+
+
+def _is_video_encoder(name: str) -> bool:
+    try:
+        return Codec(name, "w").type == "video"
+    except UnknownCodecError:
+        return False
+
+
+def _preset(encoder: str, preset: str) -> str:
+    possible = _PRESETS.get(encoder) or _choices(encoder, "preset")
+    if not possible:
+        raise UsageError(f"encoder {encoder!r} has no presets; leave preset {preset!r} out")
+    if preset not in possible:
+        raise UsageError(f"encoder {encoder!r} has no preset {preset!r}; it has: {', '.join(possible)}")
+    return preset
+
+
+def _crf(encoder: str, crf: int) -> str:
+    largest = _LARGEST_CRF.get(encoder)
+    if largest is None:
+        raise UsageError(f"encoder {encoder!r} knows no crf; leave it out or pass a bitrate")
+    if not 0 <= crf <= largest:
+        raise UsageError(f"crf {crf} is out of range; encoder {encoder!r} takes 0 (best) to {largest}")
+    return str(crf)
+
+
+def _choices(encoder: str, option: str) -> tuple[str, ...]:
+    options = av.CodecContext.create(encoder, "w").supported_options.private
+    return tuple(choice.name for each in options if each.name == option for choice in each.choices)

@@ -1,0 +1,92 @@
+"""Files are written beside their final name and renamed when done, never over something that must stay."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from streamseg.errors import SinkError, StreamsegError, UsageError, reason
+
+
+def check_target(path: Path, *, overwrite: bool, inputs: Sequence[str]) -> None:
+    """Raise UsageError if `path` is an input, a folder or, without `overwrite`, any file there is."""
+    if not path.exists():
+        return
+    for source in inputs:
+        if os.path.exists(source) and path.samefile(source):  # noqa: PTH110  (inputs may be no paths at all)
+            raise UsageError(
+                f"{str(path)!r} is the same file as input {source!r}; choose another name for the output"
+            )
+    if path.is_dir():
+        raise UsageError(
+            f"{str(path)!r} is a folder; give the output a file name, as in {str(path / 'out.mp4')!r}"
+        )
+    if path.is_file() and not overwrite:
+        raise UsageError(f"{str(path)!r} exists; pass -y to overwrite it")
+
+
+def check_folder(folder: Path, *, create: bool = False) -> None:
+    """Raise SinkError unless files can be made in `folder`; with `create` its last level may be missing."""
+    if create and not folder.exists():
+        folder = folder.parent
+    if folder.exists() and not folder.is_dir():
+        raise SinkError(f"cannot write into {str(folder)!r}: it is a file, not a folder")
+    if not folder.is_dir():
+        raise SinkError(f"cannot write into {str(folder)!r}: there is no such folder; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SinkError(f"cannot write into {str(folder)!r}: permission denied; choose another folder")
+
+
+class OutputFile:
+    """The final name of a file and the name it has until it is complete. The constructor creates nothing."""
+
+    def __init__(self, name: str | Path, *, overwrite: bool = False, inputs: Sequence[str] = ()) -> None:
+        """Raises UsageError or SinkError where the file must not or cannot be written."""
+        path = Path(name)
+        try:
+            check_target(path, overwrite=overwrite, inputs=inputs)
+            self.path = path.resolve()  # a link stays a link: what it points to is replaced
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # too long a name, a zero byte, links in a circle
+            if isinstance(error, StreamsegError):
+                raise
+            raise SinkError(f"cannot write {str(name)!r}: {reason(error)}") from error
+        check_folder(self.path.parent)
+        self.partial = self._device() or self.path.with_name(
+            f".{self.path.stem[:40]}.partial-{os.getpid()}-{secrets.token_hex(2)}{self.path.suffix}"
+        )
+
+    def _device(self) -> Path | None:
+        """A pipe or a device is written to directly: nothing could be renamed over it."""
+        return self.path if self.path.exists() and not self.path.is_file() else None
+
+    def commit(self) -> None:
+        """Put the complete file under its final name; raises SinkError."""
+        if self.partial == self.path:
+            return
+        try:
+            self.partial.replace(self.path)
+        except OSError as error:
+            self.discard()
+            raise SinkError(f"cannot write {str(self.path)!r}: {reason(error)}") from error
+
+    def discard(self) -> None:
+        """Remove what was written so far."""
+        if self.partial != self.path:
+            with suppress(OSError):
+                self.partial.unlink()
+
+    def write(self, content: bytes) -> None:
+        """Write the whole file at once; raises SinkError and leaves nothing behind when that fails."""
+        try:
+            self.partial.write_bytes(content)
+        except OSError as error:
+            self.discard()
+            raise SinkError(f"cannot write {str(self.path)!r}: {reason(error)}") from error
+        self.commit()

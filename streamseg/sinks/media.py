@@ -1,0 +1,186 @@
+"""Media files, and whatever else PyAV muxes: pictures encoded, sound and subtitles beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+from av.container import OutputContainer
+
+from streamseg.errors import SinkClosed, SinkError, UsageError, reason, redacted
+from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.sinks.base import Destination, Sink
+from streamseg.sinks.codecs import (
+    Encoder,
+    chosen_encoder,
+    default_encoder,
+    lossless_encoder,
+    pixel_formats,
+    without_delay,
+)
+from streamseg.sinks.containers import Container, container_for
+from streamseg.sinks.files import OutputFile
+from streamseg.sinks.pixels import Conversion, best_format, shape
+from streamseg.sinks.tracks import TrackWriter, Treatment
+from streamseg.sinks.video import VideoTrack
+
+_MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
+"""What a container says of itself, not of its content."""
+
+
+class Target(Protocol):
+    """Where the container's bytes go, and what to do when they are complete or given up."""
+
+    def commit(self) -> None:
+        """They are complete."""
+
+    def discard(self) -> None:
+        """They are given up."""
+
+
+class Direct:
+    """A pipe or a network address: what is written is gone."""
+
+    def commit(self) -> None:
+        """Nothing to rename."""
+
+    def discard(self) -> None:
+        """Nothing to remove."""
+
+
+class MediaSink(Sink):
+    """A media file by its extension; sound and subtitles are copied where its container can hold them."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Raises UsageError or SinkError for what can be known before a frame is there."""
+        extension = Path(destination.uri).suffix
+        spec = container_for(extension)
+        output = OutputFile(destination.uri, overwrite=destination.overwrite, inputs=destination.inputs)
+        self._set_up(destination, spec, extension, output, f"file:{output.partial}")
+
+    def _set_up(
+        self, destination: Destination, spec: Container, extension: str, target: Target, address: str
+    ) -> None:
+        self.uri = redacted(destination.uri)
+        self.notes = []
+        self._spec, self._extension, self._encoding = spec, extension, destination.encoding
+        self._asked = chosen_encoder(destination.encoding, spec, extension)
+        self._target, self._address = target, address
+        self._container: OutputContainer | None = None
+
+    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Open encoder and container; sound is copied, else encoded, else left out."""
+        treatments: tuple[Treatment, ...] = ("copied", "encoded", "none")
+        for sound in treatments if tracks.streams else ("none",):
+            try:
+                with self._failures():
+                    self._open(self._video_track(video, first), tracks, sound)
+                return
+            except SinkClosed:
+                raise
+            except SinkError:
+                self._close_container()
+                if sound == "none":
+                    self.abort()
+                    raise
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame at its own time."""
+        with self._failures():
+            self._video.write(frame)
+        self.pts_exact = self._video.pts_exact
+
+    def copy(self, packets: Sequence[av.Packet[Any]]) -> None:
+        """Mux packets of sound and subtitles."""
+        with self._failures():
+            self._tracks.copy(packets)
+
+    def close(self) -> None:
+        """Flush the encoders, write the index and rename the file."""
+        if self._container is None:
+            return
+        try:
+            with self._failures():
+                self._video.finish()
+                self._tracks.finish()
+                self._container.close()
+        except SinkError:
+            self.abort()
+            raise
+        self._container = None
+        self._sum_up()
+        self._target.commit()
+
+    def abort(self) -> None:
+        """Drop the unfinished file."""
+        self._target.discard()  # before the trailer is written for nothing; not every system can
+        self._close_container()
+        self._target.discard()
+
+    def _video_track(self, video: VideoFormat, first: Frame) -> VideoTrack:
+        encoder, format_name = self._choose(first.picture)
+        convert = Conversion(first.picture, format_name, encoder.name)
+        return VideoTrack(self._spec, encoder, convert, video, first)
+
+    def _choose(self, first: av.VideoFrame) -> tuple[Encoder, str]:
+        """The encoder and pixel format for frames like `first`; UsageError if it loses transparency."""
+        palette = first.format.has_palette
+        name = "rgb24" if palette else first.format.name
+        if self._asked is not None:
+            encoder = self._asked
+        elif palette:
+            encoder = lossless_encoder(self._spec.palette)
+        else:
+            wanted = self._spec.alpha if shape(name).alpha else self._spec.codec
+            if wanted is None:
+                raise UsageError(f"{self._extension!r} cannot hold transparency; use .mov, .webm or %05d.png")
+            encoder = default_encoder(self._encoding, wanted)
+        offered = pixel_formats(encoder.name) or (name,)
+        format_name = best_format(name, encoder.name, offered, exact=encoder.exact)
+        if format_name is None:
+            raise UsageError(
+                f"codec {encoder.name!r} cannot hold transparency; use prores or png in .mov, vp9 in .webm"
+            )
+        return without_delay(encoder) if self._spec.live else encoder, format_name
+
+    def _open(self, video: VideoTrack, tracks: Tracks, sound: Treatment) -> None:
+        options = dict(self._spec.options)
+        container = av.open(
+            self._address, "w", self._spec.format, container_options=options, metadata_errors="replace"
+        )
+        self._container, self._video = container, video
+        container.metadata.update(
+            {key: text for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
+        )
+        video.open(container, self.uri)
+        self._tracks = TrackWriter(container, self._spec, tracks, sound, video.clock.shift)
+        container.start_encoding()
+        self.audio = self._tracks.audio
+
+    def _sum_up(self) -> None:
+        self.pts_exact = self._video.pts_exact
+        self.notes += self._tracks.notes
+        picture, sound = self._video.offset, self._tracks.offset
+        if picture is not None and sound is not None:
+            self.av_offset_ms = round(float(picture - sound) * 1000, 3)
+
+    def _close_container(self) -> None:
+        container, self._container = self._container, None
+        if container is not None:
+            with suppress(av.FFmpegError, OSError, ValueError):  # it is given up anyway
+                container.close()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn what libav raises into one line."""
+        try:
+            yield
+        except (SinkError, UsageError):
+            raise
+        except av.error.BrokenPipeError as error:
+            raise SinkClosed(f"nobody reads {self.uri!r} any more") from error
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise SinkError(f"cannot write {self.uri!r}: {reason(error)}") from error

@@ -1,0 +1,29 @@
+"""Streams out over the network: H.264 with no delay in the container the protocol asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from streamseg.sinks.base import Destination
+from streamseg.sinks.containers import CONTAINERS, Container
+from streamseg.sinks.media import Direct, MediaSink
+
+_MPEGTS = replace(CONTAINERS[".ts"], b_frames=False, live=True)
+_FLV = replace(CONTAINERS[".flv"], live=True)
+
+PROTOCOLS = {
+    "rtmp": _FLV,
+    "rtmps": _FLV,
+    "rtsp": Container(format="rtsp", holds=frozenset({"aac"}), negative=False, b_frames=False, live=True),
+    "udp": _MPEGTS,
+    "tcp": _MPEGTS,
+}
+
+
+class NetworkSink(MediaSink):
+    """A live stream to a server or a listener."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Raises UsageError for a codec the protocol cannot carry; connects at the first frame."""
+        protocol = destination.uri.partition(":")[0].lower()
+        self._set_up(destination, PROTOCOLS[protocol], f"{protocol}:", Direct(), destination.uri)

@@ -1,0 +1,20 @@
+"""YUV4MPEG on stdout, which most video programs read from a pipe."""
+
+from __future__ import annotations
+
+import sys
+
+from streamseg.errors import UsageError
+from streamseg.sinks.base import Destination
+from streamseg.sinks.containers import CONTAINERS
+from streamseg.sinks.media import Direct, MediaSink
+
+
+class StdoutSink(MediaSink):
+    """Uncompressed frames on stdout; codec options mean nothing to it. Whoever stops reading ends the run."""
+
+    def __init__(self, destination: Destination) -> None:
+        """Raises UsageError when stdout is a terminal."""
+        if sys.stdout is not None and sys.stdout.isatty():
+            raise UsageError("'-' would fill the terminal with raw video; pipe it on: ... -o - | ffplay -")
+        self._set_up(Destination(uri=destination.uri), CONTAINERS[".y4m"], ".y4m", Direct(), "pipe:1")

@@ -1,0 +1,195 @@
+"""The picture's own track in a media file: fitted to its encoder, at its own times, and proof of those."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol, cast
+
+import av
+from av.container import OutputContainer
+from av.video.frame import PictureType
+from av.video.stream import VideoStream
+
+from streamseg.errors import SinkError
+from streamseg.frame import Frame, VideoFormat
+from streamseg.sinks.codecs import Encoder
+from streamseg.sinks.containers import Container
+from streamseg.sinks.geometry import Conform, pad, padded_size, square_size
+from streamseg.sinks.pixels import Colour
+
+QP_TO_LAMBDA = 118
+"""libavcodec's unit of constant quality, per step of the quantiser."""
+
+_FALLBACK_RATE = Fraction(25)
+
+_CARRIES_ASPECT = frozenset({"libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2video", "mjpeg", "png"})
+"""Encoders whose own bitstream stores the sample aspect ratio."""
+
+_COUNTS_FRAMES = frozenset({"mpeg4", "mpeg2video"})
+"""Encoders that refuse a time base as fine as 1/90000."""
+
+_FRAME_DURATION = int(av.codec.context.Flags.frame_duration)
+
+
+class Converter(Protocol):
+    """Turns pictures into the pixel format an encoder takes."""
+
+    format: str
+    colour: Colour
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return `picture` in that format, timing kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Turns the time of a frame into the encoder's ticks."""
+
+    tick: Fraction
+    shift: Fraction
+    """Seconds added to every time: what starts before zero would be hidden or shifted by the muxer."""
+    counts: bool
+    """A frame's time is its number."""
+
+    def __call__(self, time: Fraction, last: int | None) -> int:
+        """Ticks of a frame at `time`, later than `last`."""
+        if self.counts:
+            return 0 if last is None else last + 1
+        ticks = round((time + self.shift) / self.tick)
+        return ticks if last is None else max(ticks, last + 1)
+
+
+class VideoTrack:
+    """Encodes frames like the first into one stream of a container. Life: `open`, `write` often, `finish`."""
+
+    def __init__(
+        self, spec: Container, encoder: Encoder, convert: Converter, video: VideoFormat, first: Frame
+    ) -> None:
+        self.pts_exact = True
+        self._spec, self._encoder, self._convert = spec, encoder, convert
+        self._rate = Fraction(video.rate or 0).limit_denominator(1001) or _FALLBACK_RATE
+        coarse = spec.constant_rate or encoder.name in _COUNTS_FRAMES
+        tick = spec.tick or (1 / self._rate if coarse else Fraction(video.time_base))
+        self.clock = Clock(tick, max(Fraction(0), -first.time), spec.timeless)
+        aspect = Fraction(video.sample_aspect_ratio)
+        kept = spec.aspect or encoder.name in _CARRIES_ASPECT
+        size = first.size if kept else square_size(first.size, aspect)
+        self._aspect = aspect if kept else Fraction(1)
+        self._size = padded_size(size, convert.format, encoder.name)
+        self._conform = Conform(size, self._aspect, aspect)
+        self._expected: set[Fraction] = set()
+        self._last: int | None = None
+        self._end = Fraction(0)
+        self._begin: tuple[Fraction, Fraction] | None = None
+        """Time of the first frame, as it came and as the file says it."""
+        self._lead: int | None = None
+        """Ticks by which the encoder starts decoding early."""
+
+    @property
+    def offset(self) -> Fraction | None:
+        """Seconds by which the picture moved; None before the first frame is out."""
+        return None if self._begin is None else self._begin[1] - self._begin[0]
+
+    def open(self, container: OutputContainer, uri: str) -> None:
+        """Add the stream and open its encoder; raises SinkError if that refuses."""
+        options = dict(self._encoder.options)
+        self._container = container
+        self._stream = cast(VideoStream, container.add_stream(self._encoder.name, self._rate, options))
+        self._set_up()
+        try:
+            self._stream.codec_context.open(strict=False)
+        except (av.FFmpegError, ValueError) as error:
+            refused = f"{self._size[0]}x{self._size[1]} {self._convert.format}"
+            raise SinkError(
+                f"cannot write {uri!r}: encoder {self._encoder.name!r} refuses {refused}; try another codec"
+            ) from error
+
+    def write(self, frame: Frame) -> None:
+        """Encode one frame and mux what the encoder gives. Raises FFmpegError."""
+        picture = pad(self._convert(self._conform(frame.picture)), self._size)
+        length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
+        self._last = self.clock(frame.time, self._last)
+        self._end = self._last * self.clock.tick + length
+        self._expect(frame.time)
+        with _retimed(picture, self._last, self.clock.tick, round(length / self.clock.tick)):
+            picture.pict_type = PictureType.NONE  # the decoder's I, P, B would become the encoder's orders
+            packets = self._stream.encode(picture)
+        self._mux(packets)
+
+    def finish(self) -> None:
+        """Flush the encoder. Raises FFmpegError."""
+        packets = self._stream.encode(None)
+        self._lengthen(packets)
+        self._mux(packets)
+        self.pts_exact = self.pts_exact and not self._expected
+
+    def _set_up(self) -> None:
+        context, colour = self._stream.codec_context, self._convert.colour
+        context.width, context.height = self._size
+        context.pix_fmt = self._convert.format
+        context.time_base = self._stream.time_base = self.clock.tick
+        context.sample_aspect_ratio = self._aspect
+        context.colorspace, context.color_range = colour.matrix, colour.range
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        context.flags |= _FRAME_DURATION
+        context.bit_rate = self._encoder.bitrate
+        if self._encoder.qscale is not None:
+            context.qscale, context.global_quality = True, self._encoder.qscale * QP_TO_LAMBDA
+        if not self._spec.b_frames:
+            context.max_b_frames = 0
+        if self._encoder.name == "libx265" and self._spec.aspect:
+            context.codec_tag = "hvc1"  # in MP4 and MOV Apple's players know no other
+
+    def _expect(self, time: Fraction) -> None:
+        if self._begin is None:
+            self._begin = (time, time)
+            self.pts_exact = not (self._spec.from_zero and self._last)
+        if self.pts_exact:
+            self._expected.add(time)
+
+    def _mux(self, packets: Iterable[av.Packet[Any]]) -> None:
+        for packet in packets:
+            first = self._lead is None
+            self._note_lead(packet)
+            self._container.mux(packet)
+            self._check(packet, first)
+
+    def _check(self, packet: av.Packet[Any], first: bool) -> None:
+        """Muxing has put the packet's times into the stream's ticks: these are in the file."""
+        assert packet.pts is not None and self._begin is not None
+        time = packet.pts * Fraction(packet.time_base)
+        if first:
+            self._begin = (self._begin[0], time)
+        shifted = packet.dts is not None and packet.dts < 0 and not self._spec.negative
+        if time in self._expected and not shifted:
+            self._expected.remove(time)
+        else:
+            self.pts_exact = False
+            self._expected.clear()
+
+    def _note_lead(self, packet: av.Packet[Any]) -> None:
+        if self._lead is None and packet.pts is not None:
+            self._lead = 0 if packet.dts is None else packet.pts - packet.dts
+
+    def _lengthen(self, packets: Sequence[av.Packet[Any]]) -> None:
+        """Let the last packet last until the last frame ends: MP4 sums a track up in decoding order."""
+        if packets and self._spec.aspect:
+            self._note_lead(packets[0])
+            last, end = packets[-1], round(self._end / self.clock.tick) - (self._lead or 0)
+            last.duration = max(last.duration or 0, end - (end if last.dts is None else last.dts))
+
+
+@contextmanager
+def _retimed(picture: av.VideoFrame, pts: int, time_base: Fraction, duration: int) -> Iterator[None]:
+    """Give the picture the encoder's times for a moment: other sinks see the same picture."""
+    before = picture.pts, picture.time_base, picture.duration
+    picture.pts, picture.time_base, picture.duration = pts, time_base, duration
+    try:
+        yield
+    finally:
+        picture.pts, picture.duration = before[0], before[2]
+        if before[1] is not None:
+            picture.time_base = before[1]
