@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-FILE_DEPTH = 4
+FILE_DEPTH = 2
 """Items a boundary holds when nothing may be lost: evens out the encoder's bursts."""
 
 _POLL = 0.2

@@ -117,7 +117,7 @@ def usual_script(clip: str, folder: Path, *, model: str) -> Cost:
                 break
             small = cv2.cvtColor(cv2.resize(picture, (width, height)), cv2.COLOR_BGR2RGB)
             tensor = (small.astype(np.float32) / 255).transpose(2, 0, 1)[None]
-            scores = runtime({card.input.name: tensor})[card.outputs[0].name]
+            scores = runtime({card.input.name: tensor})[card.output.name]
             alpha = cv2.resize(np.asarray(scores, np.float32).reshape(height, width), size)[..., None]
             writer.write((picture * alpha + background * (1 - alpha)).astype(np.uint8))
             frames += 1
