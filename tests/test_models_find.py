@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 
 from streamseg.errors import ModelError, UsageError
 from streamseg.models import available_models, find_model, read_card, write_card
-from streamseg.models.classes import CITYSCAPES, PASCAL_VOC
 from streamseg.models.files import sha256
+from streamseg.models.usual import CITYSCAPES, PASCAL_VOC
 from tests.network_files import PICTURE, single, write_onnx
 from tests.test_models import CARD
 
@@ -176,7 +176,7 @@ def test_recurrent_states_and_the_matte_among_outputs_are_found(tmp_path: Path) 
 def test_cells_on_corner_pixels_are_told_by_the_sizes(
     size: int, stride: int, corners: bool, tmp_path: Path
 ) -> None:
-    """33 pixels and 5 cells fit only if the outer cells sit on the outer pixels; 32 and 4 tile."""
+    """33 pixels and 5 cells fit only corner to corner, as in DeepLab, which takes -1..1; 32 and 4 tile."""
     cells = (size - 1) // stride + 1
     path = write_onnx(
         tmp_path / "n.onnx",
@@ -184,7 +184,9 @@ def test_cells_on_corner_pixels_are_told_by_the_sizes(
         inputs={"x": [1, 3, size, size]},
         outputs={"y": [1, 3, cells, cells]},
     )
-    assert find_model(str(path)).output.align_corners is corners
+    card = find_model(str(path))
+    assert card.output.align_corners is corners
+    assert card.input.mean == ((0.5,) if corners else (0.0,))
 
 
 def refused(path: Path, inputs: dict[str, list[int | str]], **types: int) -> Path:

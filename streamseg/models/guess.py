@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from streamseg.errors import ModelError, reason
 from streamseg.models.card import InputSpec, Layout, ModelCard, OutputSpec, StateSpec
-from streamseg.models.classes import guessed_classes
 from streamseg.models.files import sha256
+from streamseg.models.usual import guessed_classes, guessed_range
 
 DYNAMIC_SIZE = 256
 """Width and height of a network that leaves its input's size open."""
@@ -74,7 +74,7 @@ def _guessed(session: Any, path: Path, digest: str) -> ModelCard:
         sha256=digest,
         classes=classes,
         foreground=foreground,
-        input=picture,
+        input=guessed_range(picture, output),
         output=output,
         states=states,
         path=path.resolve().parent,

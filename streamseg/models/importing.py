@@ -9,9 +9,9 @@ from pathlib import Path
 from streamseg.errors import ModelError, UsageError, reason
 from streamseg.models.card import ModelCard
 from streamseg.models.cardfile import read_card, write_card
-from streamseg.models.classes import guessed_classes
 from streamseg.models.files import cache_folder, sha256, user_folder, write_atomically
 from streamseg.models.guess import guess_card
+from streamseg.models.usual import guessed_classes, guessed_range
 
 CONVERTER = 1
 """Goes up when the same .tflite file is converted to other bytes; cached conversions are then made anew."""
@@ -80,7 +80,7 @@ def _read_tflite(path: Path) -> tuple[ModelCard, bytes]:
         sha256=hashlib.sha256(conversion.onnx).hexdigest(),
         classes=classes,
         foreground=foreground,
-        input=conversion.input,
+        input=guessed_range(conversion.input, conversion.output),
         output=conversion.output,
     )
     return card, conversion.onnx

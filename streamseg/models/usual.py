@@ -1,6 +1,10 @@
-"""Class names of the data sets networks are usually trained on, by how many there are."""
+"""What networks usually mean when their file does not say: class names and the range of their input."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+
+from streamseg.models.card import InputSpec, OutputSpec
 
 PERSON = ("background", "person")
 
@@ -25,3 +29,10 @@ def guessed_classes(channels: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return classes, tuple(name for name in classes if name in {"person", "rider"})
     classes = tuple(f"class{number}" for number in range(channels))
     return classes, classes[1:]
+
+
+def guessed_range(picture: InputSpec, output: OutputSpec) -> InputSpec:
+    """Return the input, taking -1..1 instead of 0..1 if corner cells tell that it is DeepLab's."""
+    if output.align_corners and picture.scale == 1 / 255:
+        return replace(picture, mean=(0.5,), std=(0.5,))
+    return picture
