@@ -133,16 +133,9 @@ def _output(
 ) -> tuple[OutputSpec, int]:
     """Return the output to read and its channels, judged by two runs on noise."""
     ordered = sorted(candidates, key=lambda port: port.name not in _MATTES)
+    names = [port.name for port in ordered if port.type.startswith("tensor(")]
     random = np.random.default_rng(0)
-    names = [port.name for port in ordered]
-    runs = []
-    for _ in range(2):
-        feeds = {state.input: np.zeros(state.shape, np.float32) for state in states}
-        feeds[picture.name] = random.random(picture.shape, np.float32)
-        try:
-            runs.append(session.run(names, feeds))
-        except Exception as error:  # as in _session
-            raise ModelError(f"it does not run on a picture {picture.shape}: {reason(error)}") from error
+    runs = [_probe(session, names, picture, states, random) for _ in range(2)]
     for name, *tensors in zip(names, *runs, strict=True):
         if tensors[0].dtype.kind in "iu" and tensors[0].ndim in {3, 4}:
             return OutputSpec(name=name, kind="labels", layout=_output_layout(tensors[0])), 256
@@ -154,6 +147,23 @@ def _output(
             return spec, tensors[0].shape[axis]
     shapes = ", ".join(f"{name!r} {tensor.shape}" for name, tensor in zip(names, runs[0], strict=True))
     raise ModelError(f"found outputs {shapes or 'none'}, expected scores (1, C, h, w) or labels (1, h, w)")
+
+
+def _probe(
+    session: Any,
+    names: list[str],
+    picture: InputSpec,
+    states: tuple[StateSpec, ...],
+    random: np.random.Generator,
+) -> list[NDArray[Any]]:
+    """Return these outputs for a picture of noise."""
+    feeds = {state.input: np.zeros(state.shape, np.float32) for state in states}
+    feeds[picture.name] = random.random(picture.shape, np.float32)
+    try:
+        tensors: list[NDArray[Any]] = session.run(names, feeds)
+    except Exception as error:  # as in _session
+        raise ModelError(f"it does not run on a picture {picture.shape}: {reason(error)}") from error
+    return tensors
 
 
 def _output_layout(scores: NDArray[Any]) -> Layout:
