@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
+
+import cv2
 
 from streamseg.compositors import Compositor
 from streamseg.control import Control
@@ -39,7 +42,7 @@ def run(
     control = control or Control()
     stats = Stats()
     outputs = FanOut(sinks, stats)
-    with outputs, Stages() as stages:
+    with outputs, single_threaded_opencv(), Stages() as stages:
         control.begin(segmenter, compositor, stages.stop)
         frames = stages.prefetch(captured(source, stats), name="capture", leaky=source.live)
         pairs = stages.prefetch(segmented(frames, segmenter, stats), name="engine", leaky=source.live)
@@ -57,6 +60,17 @@ def run(
             raise
         outputs.finish(source, interrupted=control.stopped)
     return report(source, segmenter, control, outputs, stats)
+
+
+@contextmanager
+def single_threaded_opencv() -> Iterator[None]:
+    """Keep OpenCV's own threads away for the length of a run: the stages fill the cores already."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def captured(source: Source, stats: Stats) -> Iterator[Frame]:
