@@ -81,7 +81,7 @@ class CameraSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         frame = self._first
-        while self.duration is None or frame.time < Fraction(self.duration):
+        while self.duration is None or frame.time < Fraction(str(self.duration)):
             yield frame
             frame = self._frame()
 

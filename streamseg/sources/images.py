@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import re
 import time
@@ -18,7 +19,7 @@ from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sources import diagnosis
 from streamseg.sources.base import Source
 from streamseg.sources.exif import orientation
-from streamseg.sources.timing import paced
+from streamseg.sources.timing import exact_rate, paced
 from streamseg.sources.upright import Chain, turn_by_exif
 from streamseg.sources.uris import PICTURES, VIDEOS, is_pattern, local_path
 
@@ -39,9 +40,9 @@ class ImageSource(Source):
         self.warnings = []
         self.tracks = Tracks()
         self._root, files = _files(uri)
-        rate = Fraction(fps or _RATE).limit_denominator(1001)
+        rate = exact_rate(str(fps or _RATE))
         if duration is not None:
-            files = files[: max(1, int(duration * rate))]
+            files = files[: math.ceil(Fraction(str(duration)) * rate)]
         self.paths = tuple(str(file) for file in files)
         self.expected_frames = len(files)
         self.duration = float(len(files) / rate)
@@ -68,7 +69,7 @@ class ImageSource(Source):
                 self.warnings.append(f"skipped {name!r}: {error}")
                 continue
             if not whole:
-                self.warnings.append(f"{name!r} was cut short: the rest of it is grey")
+                self.warnings.append(f"{name!r} was cut short: part of the picture is missing")
             picture.pts, picture.time_base = index, time_base
             index += 1
             yield Frame(picture, time.monotonic(), name=name)

@@ -42,13 +42,10 @@ class Losses:
             self._errors = 0
         return lost
 
-    def gave_up(self) -> None:
-        """Note that the decoder will return nothing more: what is still inside is lost."""
+    def at_end(self) -> list[int | None]:
+        """Return the pts of the frames still inside: errors at the end pass in silence."""
         self._errors = len(self._inside)
         self._suspects.update(self._inside)
-
-    def at_end(self) -> list[int | None]:
-        """Return the pts of the frames that never came out."""
         return self.before(max(self._inside) + 1 if self._inside else None)
 
     def _judged(self, pts: int) -> list[int | None]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -92,7 +93,7 @@ class MediaSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         frames: Iterable[Frame] = self._frames
         if self._limit is not None:
-            frames = self._limited(frames, Fraction(self._limit))
+            frames = self._limited(frames, Fraction(str(self._limit)))
         try:
             yield from self._attended(paced(frames) if self.live and not self._network else frames)
         finally:
@@ -174,7 +175,7 @@ def _open(uri: str, path: Path | None) -> InputContainer:
         return _open_stdin()
     options = {"rtsp_flags": "prefer_tcp"} if uri.lower().startswith("rtsp") else {}
     try:
-        return av.open(uri, "r", metadata_errors="replace", options=options, timeout=(_TIMEOUT, _TIMEOUT))
+        return _read_with_av(uri, options=options, timeout=(_TIMEOUT, _TIMEOUT))
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"cannot open {redacted(uri)!r}: {_network_reason(error)}") from error
 
@@ -184,7 +185,7 @@ def _open_file(path: Path, shown: str) -> InputContainer:
         raise SourceError(f"cannot open {shown!r}: {diagnosis.missing(path)}")
     try:
         # The prefix keeps names like `12:30.mp4` from being taken for a protocol.
-        return av.open(f"file:{path}", "r", metadata_errors="replace")
+        return _read_with_av(f"file:{path}")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"cannot open {shown!r}: {diagnosis.unreadable(path)}") from error
 
@@ -195,12 +196,20 @@ def _open_stdin() -> InputContainer:
             "cannot read '-': standard input is a terminal; pipe a video into it or name a file"
         )
     try:
-        return av.open("fd:", "r", metadata_errors="replace")
+        return _read_with_av("fd:")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(
             "cannot read '-': no video format was found in standard input; an MP4 must be made for streaming "
             "(-movflags faststart), or use mkv, webm, ts or y4m"
         ) from error
+
+
+def _read_with_av(name: str, **options: Any) -> InputContainer:
+    # A title in a legacy encoding must not keep a file from opening; from PyAV 19 on it never does.
+    lenient: dict[str, Any] = {"metadata_errors": "replace"} if av.__version__.startswith("18.") else {}
+    container = av.open(name, "r", **{**options, **lenient})
+    assert isinstance(container, InputContainer)
+    return container
 
 
 def _network_reason(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from typing import Any
 
@@ -42,7 +43,7 @@ class Reader:
         self._decoder = _decoder_of(stream, live)
         self._losses = Losses()
         self._packets = self._demuxed(container)
-        self._seen = self._errors = self._repaired = self._kept = self._skipped = 0
+        self._seen = self._repaired = self._kept = self._skipped = 0
         self._encrypted = False
         self._reached: dict[int, Fraction] = {}
         self._start = self._end = 0.0
@@ -74,20 +75,18 @@ class Reader:
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
         for packet in self._packets:
+            if not packet.size:
+                continue  # AVI's way to say that the last picture stays
             if not packet.is_discard:
                 self._losses.sent(packet.pts)
             try:
                 pictures = self._decoder.decode(packet)
             except (av.FFmpegError, EOFError):
-                self._errors += 1
                 self._losses.failed(packet.pts)
                 continue
             yield from pictures
-        try:
+        with suppress(av.FFmpegError, EOFError):
             yield from self._decoder.decode(None)
-        except (av.FFmpegError, EOFError):
-            self._errors += 1
-            self._losses.gave_up()
 
     def _demuxed(self, container: InputContainer) -> Iterator[av.Packet[Any]]:
         """Yield the video packets and set the others aside, all with mended timestamps."""
@@ -176,7 +175,8 @@ def _times(count: int) -> str:
 
 def _decoder_of(stream: VideoStream, live: bool) -> VideoCodecContext:
     decoder: av.CodecContext = stream.codec_context
-    if stream.metadata.get("alpha_mode") == "1" and decoder.name in _WITH_ALPHA:
+    says_alpha = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
+    if says_alpha and decoder.name in _WITH_ALPHA:
         decoder = av.CodecContext.create(_WITH_ALPHA[decoder.name], "r")
     # Threads that each decode a frame of their own hold back as many frames: too late for a live picture.
     decoder.thread_type = ThreadType.SLICE if live else ThreadType.AUTO

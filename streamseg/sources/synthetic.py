@@ -16,7 +16,7 @@ from streamseg.errors import UsageError
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sources import planes
 from streamseg.sources.base import Source
-from streamseg.sources.timing import paced
+from streamseg.sources.timing import exact_rate, paced
 
 _PAINTERS = {"test": "streamseg.sources.walker:Walker", "demo": "streamseg.sources.portrait:Portrait"}
 
@@ -112,11 +112,3 @@ def parse(uri: str, text: str) -> Spec:
     if not 0 < spec.rate <= _FASTEST or not spec.seconds > 0:
         raise UsageError(f"{uri!r} needs a rate up to {_FASTEST} and a length above 0, like {kind}:@30,10s")
     return spec
-
-
-def exact_rate(text: str) -> Fraction:
-    """Return frames per second exactly; 23.976, 29.97 and 59.94 mean NTSC's n * 1000/1001."""
-    rate = Fraction(text)
-    ntsc = Fraction(round(rate) * 1000, 1001)
-    meant = rate.denominator > 1 and abs(rate - ntsc) < Fraction(1, 200)
-    return ntsc if meant else rate.limit_denominator(1001)

@@ -20,7 +20,7 @@ _JUMP = Fraction(1, 10)
 
 
 class Timeline:
-    """The pts of a video track, in ticks: kept where they increase strictly, else moved as little as can be."""
+    """The pts of a video track, in ticks: kept where they increase strictly, else moved a little."""
 
     def __init__(self, step: Fraction) -> None:
         """`step` is the nominal distance of two frames in ticks, for frames that have no pts."""
@@ -105,6 +105,14 @@ def swapped_back(pictures: Iterable[Timed]) -> Iterator[Timed]:
         held = after
     if held is not None:
         yield held
+
+
+def exact_rate(text: str) -> Fraction:
+    """Return frames per second exactly; 23.976, 29.97 and 59.94 mean NTSC's n * 1000/1001."""
+    rate = Fraction(text)
+    ntsc = Fraction(round(rate) * 1000, 1001)
+    meant = rate.denominator > 1 and abs(rate - ntsc) < Fraction(1, 200)
+    return ntsc if meant else rate.limit_denominator(1001)
 
 
 def paced(frames: Iterable[Frame]) -> Iterator[Frame]:

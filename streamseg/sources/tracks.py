@@ -23,8 +23,8 @@ def video_of(container: InputContainer, shown: str) -> VideoStream:
     videos = [stream for stream in container.streams.video if not stream.disposition & _COVERS]
     if not videos:
         raise SourceError(f"cannot read {shown!r}: it has no video, only {_listed(container.streams)}")
-    best = container.streams.best("video") if container.format.name in _PLAYLISTS else None
-    video = best if isinstance(best, VideoStream) else videos[0]
+    playlist = container.format.name in _PLAYLISTS
+    video = max(videos, key=lambda stream: stream.width * stream.height) if playlist else videos[0]
     if video.codec_context is None:
         raise SourceError(
             f"cannot read {shown!r}: this FFmpeg has no decoder for its video; convert it to H.264"
@@ -71,7 +71,9 @@ def _named(stream: Stream) -> str:
 
 
 def _listed(streams: Iterable[Stream]) -> str:
-    kinds = Counter("cover picture" if stream.type == "video" else stream.type for stream in streams)
-    words = [f"{count} {kind} track{'s' if count > 1 else ''}" for kind, count in kinds.items()]
-    found = " and ".join(words).replace("1 cover picture track", "a cover picture")
-    return found or "a header: it was cut short"
+    kinds = Counter(
+        "cover picture" if stream.type == "video" else f"{stream.type} track" for stream in streams
+    )
+    known = {kind: count for kind, count in kinds.items() if kind not in ("data track", "unknown track")}
+    words = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in known.items()]
+    return " and ".join(words) or "a header that was cut short or damaged"
