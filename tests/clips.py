@@ -44,6 +44,7 @@ def make_clip(
     options: dict[str, str] | None = None,
     sample_aspect_ratio: Fraction | None = None,
     rotation: int = 0,
+    full_range: bool = False,
     container_options: dict[str, str] | None = None,
 ) -> list[Fraction]:
     """Write a moving gradient (and a 440 Hz tone of the same length); return the time of every frame, in
@@ -59,6 +60,8 @@ def make_clip(
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
         stream.time_base = stream.codec_context.time_base = time_base
+        if full_range:
+            stream.codec_context.color_range = 2
         if sample_aspect_ratio is not None:
             stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
         if rotation:
@@ -67,6 +70,7 @@ def make_clip(
         for index, ticks in enumerate(pts):
             shown = picture(width, height, index, pixel_format)
             shown.pts, shown.time_base = ticks, time_base
+            shown.color_range = 2 if full_range else shown.color_range
             container.mux(stream.encode(shown))
         container.mux(stream.encode(None))
         if sound is not None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from statistics import median
 
 from streamseg.bench.cases import PRESET, Cost, decode, streamed, transcode, usual_script
+from streamseg.errors import UsageError
+from streamseg.sources import open_source
 
 BACKGROUND = "#203040"
 
@@ -55,13 +57,18 @@ def measure(
     *,
     rounds: int = 3,
     model: str = "selfie",
+    seconds: int = 10,
     soak: bool = False,
     say: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Run every program `rounds` times over `clip`, interleaved, then the single figures.
 
-    `soak` adds ten minutes of 1080p for the memory row. `say` is told what is running. Raises StreamsegError.
+    `seconds`: length of the 1080p runs. `soak` adds ten minutes of 1080p for the memory row. `say` is told
+    what is running. Raises StreamsegError.
     """
+    with open_source(clip) as source:
+        if not source.paths or source.stills:
+            raise UsageError(f"cannot measure with {clip!r}: it is no video file; name one, best of 720p")
     with tempfile.TemporaryDirectory(prefix="streamseg-bench-") as name:
         folder = Path(name)
         programs = _programs(clip, folder, model)
@@ -72,8 +79,8 @@ def measure(
                 costs[program].append(act())
         rows = _ratios(costs)
         say("1080p without network and codecs")
-        rows.append(_bare_rate())
-        rows += _process_figures(clip, folder, model, soak=soak, say=say)
+        rows.append(_bare_rate(seconds))
+        rows += _process_figures(clip, folder, model, seconds, soak=soak, say=say)
     silhouette = max((cost for cost in costs["silhouette"]), key=lambda cost: cost.fps)
     return Result(
         machine=_machine(),
@@ -125,10 +132,10 @@ def _ratios(costs: dict[str, list[Cost]]) -> list[Row]:
     ]
 
 
-def _bare_rate() -> Row:
+def _bare_rate(seconds: int) -> Row:
     spent = [
         streamed(
-            "test:1920x1080@30,20s",
+            f"test:1920x1080@60,{seconds}s",
             "null:",
             name="silhouette",
             background=None,
@@ -142,15 +149,15 @@ def _bare_rate() -> Row:
 
 
 def _process_figures(
-    clip: str, folder: Path, model: str, *, soak: bool, say: Callable[[str], None]
+    clip: str, folder: Path, model: str, seconds: int, *, soak: bool, say: Callable[[str], None]
 ) -> list[Row]:
     say("from process start to the first frame out")
     first = median(_first_frame(clip, folder, model) for _ in range(3))
-    say("memory, 10 s of 1080p")
-    short = _peak_memory(folder, model, "10s")
+    say(f"memory, {seconds} s of 1080p")
+    short = _peak_memory(folder, model, f"{seconds}s")
     rows = [
         Row("process start to first frame out", first, "s", "≤ 1.5"),
-        Row("peak memory, 10 s of 1080p", short, "MB", "≤ 400"),
+        Row(f"peak memory, {seconds} s of 1080p", short, "MB", "≤ 400"),
     ]
     if soak:
         say("memory, 10 minutes of 1080p")
