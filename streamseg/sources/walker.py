@@ -21,6 +21,8 @@ _CYCLE = 1.1
 """Seconds for two steps."""
 _STRIDE = 0.68
 """Way the figure makes in that time, in figure heights."""
+_STRIP = 64
+"""Rows of the background drawn at a time; even, as chroma has half as many."""
 
 _SKIN, _HAIR, _SHIRT, _TROUSERS, _SHOE = (
     (222, 170, 138),
@@ -41,7 +43,7 @@ class Walker:
         self._background = _background(width, height)
         self._tall = max(2.0, _HEIGHT * height)
         self._phases = max(1, min(36, round(_CYCLE * rate)))
-        self._sprites: dict[tuple[int, bool], list[tuple[Plane, Plane]]] = {}
+        self._sprites: dict[int, list[tuple[Plane, Plane]]] = {}
         self._rate = rate
 
     def paint(self, picture: list[Plane], index: int) -> None:
@@ -49,8 +51,10 @@ class Walker:
         for plane, background in zip(picture, self._background, strict=True):
             np.copyto(plane, background)
         left, top, phase, mirrored = self._pose(index)
-        sprite = self._sprites.get((phase, mirrored)) or self._drawn(phase, mirrored)
+        sprite = self._sprites.get(phase) or self._drawn(phase)
         for number, (plane, (colour, through)) in enumerate(zip(picture, sprite, strict=True)):
+            if mirrored:  # on the spot: sprites kept both ways would take 90 MB at 1080p
+                colour, through = np.asarray(cv2.flip(colour, 1)), np.asarray(cv2.flip(through, 1))
             shrink = 2 if number else 1
             _blend(plane, colour, through, left // shrink, top // shrink)
 
@@ -64,8 +68,8 @@ class Walker:
         phase = int(seconds / _CYCLE * self._phases) % self._phases
         return 2 * round(left / 2), 2 * round((_FLOOR * height - self._tall) / 2), phase, way > room
 
-    def _drawn(self, phase: int, mirrored: bool) -> list[tuple[Plane, Plane]]:
-        """Draw a sprite, for each plane (colour times opacity, 255 - opacity); keep it and its mirror."""
+    def _drawn(self, phase: int) -> list[tuple[Plane, Plane]]:
+        """Draw a sprite, for each plane (colour times opacity, 255 - opacity), and keep it."""
         colours, opacity = _figure(self._tall, 2 * math.pi * phase / self._phases)
         sprite = []
         for number, plane in enumerate(from_rgb(colours)):
@@ -73,11 +77,8 @@ class Walker:
             if number:
                 premultiplied, alpha = halved(premultiplied), halved(opacity)
             sprite.append((_rounded(premultiplied), _rounded(255 * (1 - alpha))))
-        self._sprites[phase, False] = sprite
-        self._sprites[phase, True] = [
-            (colour[:, ::-1].copy(), through[:, ::-1].copy()) for colour, through in sprite
-        ]
-        return self._sprites[phase, mirrored]
+        self._sprites[phase] = sprite
+        return sprite
 
 
 def _rounded(plane: NDArray[np.float32]) -> Plane:
@@ -96,23 +97,35 @@ def _blend(plane: Plane, colour: Plane, through: Plane, left: int, top: int) -> 
 
 def _background(width: int, height: int) -> list[Plane]:
     """A lit wall, a skirting board and a floor in perspective, dithered against banding."""
-    x = np.linspace(0, 1, width, dtype=np.float32)[None, :]
+    half = (height + 1) // 2, (width + 1) // 2
+    background = [np.empty(shape, np.uint8) for shape in ((height, width), half, half)]
     y = np.linspace(0, 1, height, dtype=np.float32)[:, None]
+    grain = np.random.default_rng(1)
+    for top in range(0, height, _STRIP):  # a strip at a time stays in the cache
+        luma, *chroma = from_rgb(_room(width, y[top : top + _STRIP], grain))
+        background[0][top : top + _STRIP] = _rounded(luma)
+        for plane, strip in zip(background[1:], chroma, strict=True):
+            plane[top // 2 : (top + _STRIP) // 2] = _rounded(halved(strip))
+    return background
+
+
+def _room(width: int, y: NDArray[np.float32], grain: np.random.Generator) -> NDArray[np.float32]:
+    """Draw some rows of the room, at heights `y` (h, 1) from 0 to 1, as (h, W, 3) RGB codes."""
+    x = np.linspace(0, 1, width, dtype=np.float32)[None, :]
     light = np.exp(-((x - 0.3) ** 2) / 0.18) * np.exp(-((y - 0.25) ** 2) / 0.3)
-    grain = np.random.default_rng(1).random((height, width), np.float32) * 4 - 2
-    wall, board = round(0.775 * height), round(0.8 * height)
-    shade = light[:wall], grain[:wall] + 2.5 * np.sin(x * 190) * np.sin(y[:wall] * 107)
-    depth = (y[board:] - 0.8) / 0.2
-    boards = grain[board:] + 7 * np.sign(np.sin((x - 0.5) * 60 / (0.35 + depth)))
-    rgb = np.empty((height, width, 3), np.float32)
+    wall, floor = y[:, 0] < 0.775, y[:, 0] >= 0.8
+    rough = grain.random((len(y), width), np.float32) * 4 - 2
+    rough[wall] += 2.5 * np.sin(x * 190) * np.sin(y[wall] * 107)
+    depth = (y[floor] - 0.8) / 0.2
+    rough[floor] += 7 * np.sign(np.sin((x - 0.5) * 60 / (0.35 + depth)))
+    rgb = np.empty((len(y), width, 3), np.float32)
     for channel, (dark, lit, near, far) in enumerate(
         ((112, 74, 138, 30), (138, 62, 106, 24), (146, 48, 82, 18))
     ):
-        rgb[:wall, :, channel] = dark + lit * shade[0] + shade[1]
-        rgb[wall:board, :, channel] = 176 + 30 * light[wall:board]
-        rgb[board:, :, channel] = near + far * depth + boards
-    luma, *chroma = from_rgb(rgb)
-    return [_rounded(plane) for plane in (luma, *map(halved, chroma))]
+        rgb[..., channel] = 176 + 30 * light
+        rgb[wall, :, channel] = dark + lit * light[wall] + rough[wall]
+        rgb[floor, :, channel] = near + far * depth + rough[floor]
+    return rgb
 
 
 def _figure(tall: float, phase: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
