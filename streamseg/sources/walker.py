@@ -43,7 +43,11 @@ class Walker:
         self._background = _background(width, height)
         self._tall = max(2.0, _HEIGHT * height)
         self._phases = max(1, min(36, round(_CYCLE * rate)))
-        self._sprites: dict[int, list[tuple[Plane, Plane]]] = {}
+        wide, high = _sprite_size(self._tall)
+        shapes = (high, wide), (high // 2, wide // 2), (high // 2, wide // 2)
+        # One block for all of them, or the memory used while drawing is left in pieces between them.
+        self._sprites = [np.empty((self._phases, 2, *shape), np.uint8) for shape in shapes]
+        self._drawn: set[int] = set()
         self._rate = rate
 
     def paint(self, picture: list[Plane], index: int) -> None:
@@ -51,8 +55,10 @@ class Walker:
         for plane, background in zip(picture, self._background, strict=True):
             np.copyto(plane, background)
         left, top, phase, mirrored = self._pose(index)
-        sprite = self._sprites.get(phase) or self._drawn(phase)
-        for number, (plane, (colour, through)) in enumerate(zip(picture, sprite, strict=True)):
+        if phase not in self._drawn:
+            self._draw(phase)
+        for number, (plane, sprites) in enumerate(zip(picture, self._sprites, strict=True)):
+            colour, through = sprites[phase]
             if mirrored:  # on the spot: sprites kept both ways would take 90 MB at 1080p
                 colour, through = np.asarray(cv2.flip(colour, 1)), np.asarray(cv2.flip(through, 1))
             shrink = 2 if number else 1
@@ -68,17 +74,15 @@ class Walker:
         phase = int(seconds / _CYCLE * self._phases) % self._phases
         return 2 * round(left / 2), 2 * round((_FLOOR * height - self._tall) / 2), phase, way > room
 
-    def _drawn(self, phase: int) -> list[tuple[Plane, Plane]]:
-        """Draw a sprite, for each plane (colour times opacity, 255 - opacity), and keep it."""
+    def _draw(self, phase: int) -> None:
+        """Draw a sprite and keep it: for each plane colour times opacity, and 255 - opacity."""
         colours, opacity = _figure(self._tall, 2 * math.pi * phase / self._phases)
-        sprite = []
-        for number, plane in enumerate(from_rgb(colours)):
+        for number, (plane, sprites) in enumerate(zip(from_rgb(colours), self._sprites, strict=True)):
             premultiplied, alpha = plane * opacity, opacity
             if number:
                 premultiplied, alpha = halved(premultiplied), halved(opacity)
-            sprite.append((_rounded(premultiplied), _rounded(255 * (1 - alpha))))
-        self._sprites[phase] = sprite
-        return sprite
+            sprites[phase] = _rounded(premultiplied), _rounded(255 * (1 - alpha))
+        self._drawn.add(phase)
 
 
 def _rounded(plane: NDArray[np.float32]) -> Plane:
@@ -128,12 +132,17 @@ def _room(width: int, y: NDArray[np.float32], grain: np.random.Generator) -> NDA
     return rgb
 
 
+def _sprite_size(tall: float) -> tuple[int, int]:
+    """Return the even (w, h) that hold a figure `tall` pixels high in every pose."""
+    return 2 * math.ceil(_WIDTH * tall / 2), 2 * math.ceil(1.02 * tall / 2)
+
+
 def _figure(tall: float, phase: float) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Draw the figure walking to the right: (h, w, 3) RGB codes and (h, w) opacity 0..1, of even size."""
-    high, wide = (2 * math.ceil(side / 2) for side in (1.02 * tall, _WIDTH * tall))
+    wide, high = _sprite_size(tall)
     finer = 1 if tall > 256 else 2 if tall > 64 else 8
     canvas = _Canvas(wide * finer, high * finer, tall * finer)
-    _draw(canvas, phase)
+    _draw_person(canvas, phase)
     rgb, opacity = (
         np.asarray(cv2.resize(plane, (wide, high), interpolation=cv2.INTER_AREA), np.uint8)
         for plane in (canvas.rgb, canvas.opacity)
@@ -169,7 +178,7 @@ class _Canvas:
         cv2.fillConvexPoly(self.opacity, hull, (255,), cv2.LINE_AA, 4)
 
 
-def _draw(canvas: _Canvas, phase: float) -> None:
+def _draw_person(canvas: _Canvas, phase: float) -> None:
     bob = 0.008 * math.cos(2 * phase)
     hip, shoulder = (0.0, 0.5 + bob), (0.02, 0.215 + bob)
     _arm(canvas, shoulder, phase, shade=0.72)
