@@ -11,12 +11,12 @@ __all__ = ["Compositor", "open_compositor"]
 
 
 def open_compositor(
-    recipe: Recipe, *, classes: Sequence[str] = (), foreground: Sequence[str] = ()
+    recipe: Recipe, *, classes: Sequence[str] = ("background", "person"), foreground: Sequence[str] = ()
 ) -> Compositor:
     """Return a compositor for `recipe`; the caller closes it.
 
-    `classes` are the names of all classes of the network in the order of their ids, `foreground` those chosen
-    (none: all but the first). Raises UsageError or SourceError when a background cannot be opened.
+    `classes` are the names of all classes of the network in the order of their ids; `foreground` those chosen
+    (none: all but "background"). Raises UsageError or SourceError when a background cannot be opened.
     """
     from streamseg.compositors.libav import LibavCompositor
 

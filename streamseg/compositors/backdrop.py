@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamseg.colour import EXAMPLES
+from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import Painter, Scene
-from streamseg.compositors.planes import Canvas, planar, planes
+from streamseg.compositors.planes import Canvas, planes, window
 from streamseg.effects import Fit
-from streamseg.errors import SourceError, StreamsegError, UsageError, reason
+from streamseg.errors import SourceError, StreamsegError, UsageError, reason, redacted
 from streamseg.frame import Frame
 from streamseg.sources import Source, open_source
+from streamseg.sources.uris import is_live_uri
 
 
 class BackdropPainter(Painter):
@@ -27,20 +29,16 @@ class BackdropPainter(Painter):
     def __init__(self, uri: str, fit: Fit) -> None:
         self._loop = Loop(uri)
         self._fit = fit
-        self._fitted: av.VideoFrame | None = None
-        self._key: tuple[Frame, Canvas] | None = None
+        self._converter = Converter()
+        self._due: Frame | None = None
+        self._canvas: Canvas | None = None
 
     def __call__(self, scene: Scene) -> av.VideoFrame:
         """Fit the frame that is due, unless that is still the last one."""
         due = self._loop.at(scene.time)
-        if (
-            self._fitted is None
-            or self._key is None
-            or self._key[0] is not due
-            or self._key[1] != scene.canvas
-        ):
-            self._fitted = fitted(due.picture, scene.canvas, self._fit)
-            self._key = due, scene.canvas
+        if due is not self._due or scene.canvas != self._canvas:
+            self._due, self._canvas = due, scene.canvas
+            self._fitted = fitted(due.picture, scene.canvas, self._fit, self._converter)
         return self._fitted
 
     def close(self) -> None:
@@ -97,15 +95,16 @@ class Loop:
         return True
 
     def _start(self) -> Frame:
-        """Open the source and return its first frame."""
+        """Open the source and return its first frame; what is live cannot start over."""
+        if is_live_uri(self._uri) or self._uri == "-":
+            raise UsageError(
+                f"background {redacted(self._uri)!r} is live; give a picture, a video file or a colour"
+            )
         try:
             source = open_source(self._uri)
         except StreamsegError as error:
             hint = f"; a background is a picture, a video or a colour such as {EXAMPLES}"
             raise type(error)(f"background: {reason(error)}{hint}") from error
-        if source.live:
-            source.close()
-            raise UsageError(f"background {source.uri!r} is live; give a picture, a video file or a colour")
         self._source = source
         self._frames: Iterator[Frame] = iter(source)
         first = self._read()
@@ -131,62 +130,36 @@ class Loop:
             return None
 
 
-def fitted(picture: av.VideoFrame, canvas: Canvas, fit: Fit) -> av.VideoFrame:
-    """Return a picture in a canvas' size, pixel format, matrix and range."""
+def fitted(picture: av.VideoFrame, canvas: Canvas, fit: Fit, converter: Converter) -> av.VideoFrame:
+    """Return a picture in a canvas' size, pixel format, matrix and range, its shape adapted as `fit` says."""
     width, height = picture.width, picture.height
     if fit == "stretch" or width * canvas.height == height * canvas.width:
-        return _scaled(picture, canvas, canvas.width, canvas.height)
+        return converter.fill(canvas, picture)
     if fit == "crop":
         wide = min(width, max(1, round(height * canvas.width / canvas.height)))
         high = min(height, max(1, round(width * canvas.height / canvas.width)))
-        return _scaled(_middle(picture, wide, high), canvas, canvas.width, canvas.height)
+        return converter.fill(canvas, _middle(picture, wide, high))
     scale = min(canvas.width / width, canvas.height / height)
-    inside = _scaled(picture, canvas, max(1, round(width * scale)), max(1, round(height * scale)))
-    return _framed(inside, canvas)
+    inner = replace(canvas, width=max(1, round(width * scale)), height=max(1, round(height * scale)))
+    return _framed(converter.fill(inner, picture), canvas)
 
 
 def _middle(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     """Cut the middle out."""
-    whole = planar(picture)
-    across, down = Canvas.of(whole).look.step
-    left = (whole.width - width) // 2 // across * across
-    top = (whole.height - height) // 2 // down * down
-    part = av.VideoFrame(width, height, whole.format.name)
-    Canvas.of(whole).tag(part)
-    for index, (source, target) in enumerate(zip(planes(whole), planes(part), strict=True)):
-        x, y = (left // across, top // down) if index else (left, top)
-        rows, columns = target.shape
-        np.copyto(target, source[y : y + rows, x : x + columns])
+    whole = Converter().planar(picture)
+    part = replace(Canvas.of(whole), width=width, height=height).blank()
+    left, top = (whole.width - width) // 2, (whole.height - height) // 2
+    for source, target in zip(window(whole, left, top, width, height), planes(part), strict=True):
+        np.copyto(target, source)
     return part
 
 
 def _framed(inside: av.VideoFrame, canvas: Canvas) -> av.VideoFrame:
     """Put a smaller picture of the canvas' format in the middle of black."""
     whole = canvas.flat((0, 0, 0))
-    across, down = canvas.look.step
-    left = (canvas.width - inside.width) // 2 // across * across
-    top = (canvas.height - inside.height) // 2 // down * down
-    for index, (source, target) in enumerate(zip(planes(inside), planes(whole), strict=True)):
-        x, y = (left // across, top // down) if index else (left, top)
-        rows, columns = source.shape
-        np.copyto(target[y : y + rows, x : x + columns], source)
+    left, top = (canvas.width - inside.width) // 2, (canvas.height - inside.height) // 2
+    for source, target in zip(
+        planes(inside), window(whole, left, top, inside.width, inside.height), strict=True
+    ):
+        np.copyto(target, source)
     return whole
-
-
-def _scaled(picture: av.VideoFrame, canvas: Canvas, width: int, height: int) -> av.VideoFrame:
-    """Scale and convert; colours come out as the canvas' matrix and range want them."""
-    source = Canvas.of(planar(picture))
-    shrinks = picture.width * picture.height > 2 * width * height
-    scaled = VideoReformatter().reformat(
-        picture,
-        width=width,
-        height=height,
-        format=canvas.format,
-        interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
-        src_colorspace=source.swscale_matrix,
-        dst_colorspace=canvas.swscale_matrix,
-        src_color_range=2 if source.full else 1,
-        dst_color_range=2 if canvas.full else 1,
-    )
-    canvas.tag(scaled)
-    return scaled

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from streamseg.colour import Rgb, luma_weights, overlay_palette
 from streamseg.compositors.merge import affine
-from streamseg.compositors.planes import Canvas, planes
+from streamseg.compositors.planes import Canvas, Plane, planes
 from streamseg.effects import Backdrop, Blurred, Camera, ClassColours, Colour, Dimmed, Layer
 from streamseg.frame import LabelMap
 
@@ -106,8 +106,8 @@ class DimmedPainter(Painter):
         black = canvas.codes((0, 0, 0))[0]
         if canvas.look.rgb:
             red, green, blue = luma_weights(canvas.matrix)
-            grey = cv2.addWeighted(sources[0], green * self._light, sources[1], blue * self._light, 0)
-            cv2.addWeighted(grey, 1, sources[2], red * self._light, 0, dst=targets[0])
+            weights = np.array([[green, blue, red]]) * self._light
+            cv2.transform(cv2.merge(sources), weights, dst=targets[0])
             np.copyto(targets[1], targets[0])
             np.copyto(targets[2], targets[0])
         else:
@@ -139,15 +139,24 @@ class BlurredPainter(Painter):
         # A power of two is fast to average; two pixels of the grid is where facets would begin to show.
         factor = 1 << max(0, int(sigma / 2).bit_length() - 1)
         grid = -(-canvas.width // factor), -(-canvas.height // factor)
-        weight = cv2.resize(scene.alpha, grid).astype(np.float32)
+        weight = cv2.resize(scene.alpha.astype(np.float32), grid)
         weight = np.clip(1 - weight * np.float32(2 / 255), np.float32(self._FLOOR), None)
-        small = [cv2.resize(plane, grid, interpolation=cv2.INTER_AREA) for plane in planes(scene.picture)]
+        small = [_averaged(plane, grid) for plane in planes(scene.picture)]
         stack = cv2.merge([*(plane * weight for plane in small), weight])
         *totals, weights = cv2.split(_gaussian(stack, sigma / factor))
+        # Scaled up in 16 bits, where OpenCV rounds to nearest.
+        fine = 1 << (16 - canvas.look.depth)
         for plane, total in zip(planes(self._picture), totals, strict=True):
-            codes = np.rint(total / weights).astype(plane.dtype)
-            cv2.resize(codes, plane.shape[::-1], dst=plane)
+            codes = np.rint(total / weights * fine).clip(0, 65535).astype(np.uint16)
+            affine(cv2.resize(codes, plane.shape[::-1]), 1 / fine, 0, plane)
         return self._picture
+
+
+def _averaged(plane: Plane, grid: tuple[int, int]) -> cv2.typing.MatLike:
+    """Average a plane down to the grid (W, H); one that has fewer samples, as chroma may, is interpolated."""
+    if plane.shape[1] >= grid[0] and plane.shape[0] >= grid[1]:
+        return cv2.resize(plane, grid, interpolation=cv2.INTER_AREA)
+    return cv2.resize(plane.astype(np.float32), grid)
 
 
 def _gaussian(stack: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:

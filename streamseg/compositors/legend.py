@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from streamseg.colour import overlay_palette
-from streamseg.compositors.planes import Canvas, planes
+from streamseg.compositors.convert import Converter
+from streamseg.compositors.planes import Canvas, planes, window
 from streamseg.frame import LabelMap
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -39,7 +40,7 @@ class Legend:
         if (canvas, present) != self._key:
             self._key, self._panel = (canvas, present), self._made(canvas, present)
         if self._panel is not None:
-            _paste(self._panel, picture, canvas)
+            _paste(self._panel, picture)
 
     def _made(self, canvas: Canvas, present: Sequence[int]) -> av.VideoFrame | None:
         """The panel in the canvas' pixel format; None where there is nothing to name or no room."""
@@ -49,12 +50,9 @@ class Legend:
         panel = panel_of(rows, canvas.width, canvas.height)
         if panel is None:
             return None
-        return VideoReformatter().reformat(
-            av.VideoFrame.from_ndarray(panel, format="rgb24"),
-            format=canvas.format,
-            dst_colorspace=canvas.swscale_matrix,
-            dst_color_range=2 if canvas.full else 1,
-        )
+        height, width, _ = panel.shape
+        picture = av.VideoFrame.from_ndarray(panel, format="rgb24")
+        return Converter().fill(replace(canvas, width=width, height=height), picture)
 
 
 def panel_of(
@@ -70,18 +68,18 @@ def panel_of(
     scale = cv2.getFontScaleFromHeight(_FONT, round(line * 0.75))
     thickness = max(1, round(line / 14))
     longest = max((cv2.getTextSize(name, _FONT, scale, thickness)[0][0] for name, _ in rows), default=0)
-    across = _even(3 * gap + line + longest)
+    across = _whole(3 * gap + line + longest)
     fitting = rows[: (height - 2 * gap) // row]
     if not fitting or across + gap > width:
         return None
-    panel = np.full((_even(gap + row * len(fitting)), across, 3), _PANEL, np.uint8)
+    panel = np.full((_whole(gap + row * len(fitting)), across, 3), _PANEL, np.uint8)
     for index, (name, colour) in enumerate(fitting):
         top = gap // 2 + row * index + (row - line) // 2
         cv2.rectangle(panel, (gap, top), (gap + line - 1, top + line - 1), colour, cv2.FILLED)
         cv2.putText(
             panel,
             name,
-            (2 * gap + line, top + round(line * 0.88)),
+            (2 * gap + line, top + round(line * 0.84)),
             _FONT,
             scale,
             _TEXT,
@@ -91,18 +89,17 @@ def panel_of(
     return panel
 
 
-def _even(length: int) -> int:
-    """The next multiple of four, so that chroma samples of every format are whole."""
+def _whole(length: int) -> int:
+    """The next multiple of four: a whole number of chroma samples in every format."""
     return -(-length // 4) * 4
 
 
-def _paste(panel: av.VideoFrame, picture: av.VideoFrame, canvas: Canvas) -> None:
+def _paste(panel: av.VideoFrame, picture: av.VideoFrame) -> None:
     """Copy the panel into the lower left corner, a little away from the edges."""
-    across, down = canvas.look.step
-    margin = max(1, canvas.height // 60)
-    left = min(margin, canvas.width - panel.width) // across * across
-    top = max(0, canvas.height - panel.height - margin) // down * down
-    for index, (source, target) in enumerate(zip(planes(panel), planes(picture), strict=True)):
-        x, y = (left // across, top // down) if index else (left, top)
-        rows, columns = source.shape
-        target[y : y + rows, x : x + columns] = source
+    margin = max(1, picture.height // 60)
+    left = min(margin, picture.width - panel.width)
+    top = max(0, picture.height - panel.height - margin)
+    for source, target in zip(
+        planes(panel), window(picture, left, top, panel.width, panel.height), strict=True
+    ):
+        np.copyto(target, source)

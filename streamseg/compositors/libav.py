@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import cast
 
 import av
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from streamseg.colour import Rgb
 from streamseg.compositors.base import Compositor
+from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import ColourPainter, Scene, open_painter
 from streamseg.compositors.legend import Legend
-from streamseg.compositors.merge import Merger, Sampler, affine
+from streamseg.compositors.merge import Merger, Sampler
 from streamseg.compositors.operations import Operations
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
-from streamseg.compositors.planes import Canvas, planar, planes
+from streamseg.compositors.planes import Canvas, planes
 from streamseg.effects import ClassColours, Invert, Recipe
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.mattes import Alpha
@@ -35,7 +37,8 @@ class LibavCompositor(Compositor):
         self.recipe = recipe
         self._many = len(classes) > 2
         self._chosen = _chosen(classes, foreground)
-        self._nothing = 0 if not classes or classes[0] == "background" else _VOID
+        self._nothing = classes.index("background") if "background" in classes else _VOID
+        self._converter = Converter()
         self._operations = Operations(recipe.operations)
         self._base = open_painter(recipe.background, many=self._many)
         self._over = open_painter(recipe.foreground, many=self._many)
@@ -51,9 +54,10 @@ class LibavCompositor(Compositor):
         alpha = self._alpha(frame, matte)
         if self.recipe.output == "matte":
             return frame.with_picture(grey_picture(alpha, frame.size))
+        picture = self._converter.planar(frame.picture)
         if self.recipe.output == "alpha":
-            return frame.with_picture(cut_out(frame.picture, alpha))
-        return frame.with_picture(self._painted(frame, matte, alpha))
+            return frame.with_picture(cut_out(frame.picture, picture, alpha))
+        return frame.with_picture(self._painted(picture, alpha, matte, frame.time))
 
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
@@ -73,17 +77,17 @@ class LibavCompositor(Compositor):
             alpha = cast(Alpha, cv2.LUT(matte.labels, self._chosen))
         return self._operations(alpha, frame.size, frame.time)
 
-    def _painted(self, frame: Frame, matte: Matte, alpha: Alpha) -> av.VideoFrame:
-        picture = planar(frame.picture)
+    def _painted(self, picture: av.VideoFrame, alpha: Alpha, matte: Matte, time: Fraction) -> av.VideoFrame:
         canvas = Canvas.of(picture)
         if canvas != self._canvas:
-            self._canvas, self._sampler, self._merger = canvas, Sampler(canvas), Merger(canvas)
+            self._canvas, self._sampler = canvas, Sampler(canvas)
+            self._merger = Merger(canvas, self._sampler)
         if self._opacity < 1:
             alpha = cast(Alpha, cv2.convertScaleAbs(alpha, alpha=self._opacity))
         elif isinstance(self._base, ColourPainter) and isinstance(self._over, ColourPainter):
             return self._two_colours(canvas, self._base.rgb, self._over.rgb, alpha)
         labels = matte.labels if matte.failure is None else None
-        scene = Scene(canvas, picture, alpha, labels, frame.time)
+        scene = Scene(canvas, picture, alpha, labels, time)
         painted = self._merger(self._base(scene), self._over(scene), alpha)
         if self._legend is not None and labels is not None:
             self._legend.draw(painted, canvas, labels, self._shown)
@@ -92,13 +96,7 @@ class LibavCompositor(Compositor):
     def _two_colours(self, canvas: Canvas, base: Rgb, over: Rgb, alpha: Alpha) -> av.VideoFrame:
         """The same codes as layers and blending would give, from the matte alone."""
         picture = canvas.blank()
-        targets, low, high = planes(picture), canvas.codes(base), canvas.codes(over)
-        self._sampler.fill(alpha, targets[:1] if low[1:] == high[1:] else targets)
-        for target, dark, light in zip(targets, low, high, strict=True):
-            if dark == light:
-                target.fill(dark)
-            else:
-                affine(target, (light - dark) / canvas.look.largest, dark, target)
+        self._sampler.ramp(alpha, planes(picture), canvas.codes(base), canvas.codes(over))
         return picture
 
     @property
@@ -115,7 +113,8 @@ class LibavCompositor(Compositor):
 
 
 def _chosen(classes: Sequence[str], foreground: Sequence[str]) -> NDArray[np.uint8]:
-    """(256,) 255 for the id of each chosen class, 0 for others; where none are named, all but the first."""
+    """(256,) 255 for the id of each chosen class, 0 for others; all but "background" where none is named."""
+    names = foreground or [name for name in classes if name != "background"]
     table = np.zeros(256, np.uint8)
-    table[[classes.index(name) for name in foreground] if foreground else slice(1, None)] = 255
+    table[[classes.index(name) for name in names]] = 255
     return table

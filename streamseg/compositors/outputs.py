@@ -10,19 +10,19 @@ import numpy as np
 
 from streamseg.colour import label_palette
 from streamseg.compositors.merge import Sampler
-from streamseg.compositors.planes import Canvas, Plane, alpha_kin, planar, planar_kin, planes
+from streamseg.compositors.planes import FULL, LIMITED, Canvas, Plane, alpha_kin, planar_kin, planes
 from streamseg.frame import LabelMap
 from streamseg.mattes import Alpha
 
-_LIMITED, _FULL = 1, 2
-"""AVColorRange."""
+_UNKNOWN = 2
+"""For matrix, primaries and transfer."""
 
 
 def grey_picture(alpha: Alpha, size: tuple[int, int]) -> av.VideoFrame:
     """The matte of a frame of `size` (W, H) as a grey picture, 0..255, full range."""
-    picture = av.VideoFrame(*size, "gray")
-    picture.color_range = _FULL
-    cv2.resize(alpha, size, dst=planes(picture)[0])
+    canvas = Canvas(*size, "gray", _UNKNOWN, FULL, _UNKNOWN, _UNKNOWN)
+    picture = canvas.blank()
+    Sampler(canvas).ramp(alpha, planes(picture), [0], [255])
     return picture
 
 
@@ -32,20 +32,20 @@ def label_picture(labels: LabelMap) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray((labels, palette), format="pal8")  # type: ignore[arg-type]  # as documented
 
 
-def cut_out(picture: av.VideoFrame, alpha: Alpha) -> av.VideoFrame:
-    """The picture with alpha. What is fully transparent is painted black, so that it is not in the file.
+def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha) -> av.VideoFrame:
+    """The picture with alpha; `opaque` is its planar kin.
 
-    Elsewhere colours have the source's bytes, unless no format with alpha has the same sampling and depth
-    (alpha_kin). A source's own alpha is multiplied with the matte.
+    What is fully transparent is painted black, so that it is not in the file. Elsewhere colours have the
+    source's bytes, unless no format with alpha has the same sampling and depth (alpha_kin). A source's own
+    alpha is multiplied with the matte.
     """
-    opaque = planar(picture)
     canvas = Canvas.of(opaque)
     kin = replace(
-        canvas, format=alpha_kin(canvas.format), color_range=_FULL if canvas.full else canvas.color_range
+        canvas, format=alpha_kin(canvas.format), color_range=FULL if canvas.full else canvas.color_range
     )
     made = kin.blank()
     *colours, transparency = planes(made)
-    Sampler(kin).luma(alpha, transparency)
+    Sampler(kin).ramp(alpha, [transparency], [0], [kin.look.largest])
     if any(component.is_alpha for component in picture.format.components):
         cv2.multiply(transparency, _own_alpha(picture, kin), dst=transparency, scale=1 / kin.look.largest)
     shown = np.multiply(transparency > 0, 255, dtype=np.uint8)
@@ -60,7 +60,7 @@ def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
     wanted = planar_kin(kin.format)
     if opaque.format.name.replace("yuvj", "yuv") == wanted:
         return planes(opaque)
-    same = _FULL if kin.full else _LIMITED
+    same = FULL if kin.full else LIMITED
     return planes(opaque.reformat(format=wanted, src_color_range=same, dst_color_range=same))
 
 

@@ -13,7 +13,6 @@ from av.video.format import VideoFormat
 from numpy.typing import NDArray
 
 from streamseg.colour import Rgb, yuv_codes
-from streamseg.errors import SourceError, reason
 
 Plane: TypeAlias = NDArray[np.integer[Any]]
 """(h, w) uint8, or uint16 above 8 bits: a view of a picture's own memory."""
@@ -21,7 +20,7 @@ Plane: TypeAlias = NDArray[np.integer[Any]]
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _SAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (1, 2): "440", (4, 4): "410"}
 
-_UNSPECIFIED, _LIMITED, _FULL = 0, 1, 2
+UNSPECIFIED, LIMITED, FULL = 0, 1, 2
 """AVColorRange."""
 
 _BT709, _UNKNOWN_MATRIX, _BT601 = 1, 2, 6
@@ -99,25 +98,6 @@ def look(name: str) -> Look:
     return Look(pixels.components[0].bits, pixels.is_rgb, grey, step)
 
 
-def planar(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return a picture in its planar kin, without loss; the same object if it is planar already.
-
-    Transparency is dropped, not painted over something: the colours under it are what any player shows.
-    Raises SourceError for a format that cannot be converted.
-    """
-    name = picture.format.name
-    kin = planar_kin(name)
-    if kin == name:
-        return picture
-    if name.startswith(("yuva", "gbrap")) and not picture.format.is_big_endian:
-        # By hand, because swscale 9.5 mixes the planes up when it drops the alpha of gbrap10le and deeper.
-        return with_planes(picture, kin, planes(picture)[:3])
-    try:
-        return picture.reformat(format=kin)
-    except (av.FFmpegError, ValueError) as error:
-        raise SourceError(f"pixel format {name!r} cannot be converted to {kin!r}: {reason(error)}") from error
-
-
 def with_planes(picture: av.VideoFrame, name: str, contents: Sequence[Plane]) -> av.VideoFrame:
     """Return a new picture of the same size and colour tags in format `name`, with a copy of `contents`."""
     made = av.VideoFrame(picture.width, picture.height, name)
@@ -131,6 +111,15 @@ def planes(picture: av.VideoFrame) -> list[Plane]:
     """The planes of a planar picture, writable, without copying: top row first, padding left out."""
     dtype = np.dtype(np.uint8 if picture.format.components[0].bits == 8 else np.uint16)
     return [_view(plane, dtype) for plane in picture.planes]
+
+
+def window(picture: av.VideoFrame, left: int, top: int, width: int, height: int) -> list[Plane]:
+    """The part of each plane that shows a rectangle, moved left and up to a whole chroma sample."""
+    across, down = look(picture.format.name).step
+    x, y = left // across, top // down
+    first, *others = planes(picture)
+    parts = [first[y * down : y * down + height, x * across : x * across + width]]
+    return parts + [other[y : y - (-height // down), x : x - (-width // across)] for other in others]
 
 
 def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> Plane:
@@ -159,11 +148,11 @@ class Canvas:
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> Canvas:
-        """The canvas of a planar picture."""
+        """The canvas of a picture, in its planar kin."""
         return cls(
             picture.width,
             picture.height,
-            picture.format.name,
+            planar_kin(picture.format.name),
             picture.colorspace,
             picture.color_range,
             picture.color_primaries,
@@ -192,7 +181,7 @@ class Canvas:
         """Black is code 0: as tagged, else so for RGB, grey and the yuvj formats."""
         if self.look.rgb or self.format.startswith("yuvj"):
             return True
-        return self.color_range == _FULL or (self.color_range == _UNSPECIFIED and self.look.grey)
+        return self.color_range == FULL or (self.color_range == UNSPECIFIED and self.look.grey)
 
     def blank(self) -> av.VideoFrame:
         """A new picture, tagged, its pixels undefined."""
