@@ -17,6 +17,7 @@ from streamseg.compositors import open_compositor
 from streamseg.compositors.merge import Merger, Sampler
 from streamseg.compositors.planes import Canvas
 from streamseg.effects import EFFECTS, Colour, Recipe, effect
+from streamseg.errors import SourceError
 from streamseg.frame import Frame, Matte
 from tests.compositing import Reference, noise, read
 
@@ -151,6 +152,13 @@ def test_transparency_of_the_source_is_dropped(name: str, kin: str) -> None:
     made = composed(effect("spotlight"), original, full_matte(255))
     assert made.format.name == kin
     assert furthest(read(made), read(original)[:3]) == 0
+
+
+@pytest.mark.parametrize("name", ["rgbaf32le", "yaf32le", "gray32be"])
+def test_formats_nobody_can_convert_are_named(name: str) -> None:
+    """One line says which pixel format it was; the process lives on."""
+    with pytest.raises(SourceError, match=f"pixel format '{name}'.* cannot be"):
+        composed(effect("replace"), av.VideoFrame(16, 16, name), full_matte(255))
 
 
 def test_a_picture_stored_upside_down() -> None:

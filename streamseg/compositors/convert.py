@@ -25,9 +25,11 @@ class Converter:
         kin = planar_kin(name)
         if kin == name:
             return picture
-        if name.startswith(("yuva", "gbrap")) and not picture.format.is_big_endian:
+        if name.replace("yuva", "yuv").replace("gbrap", "gbrp") == kin:
             # By hand: swscale 9.5 mixes the planes up when it drops the alpha of gbrap10le and deeper.
             return with_planes(picture, kin, planes(picture)[:3])
+        if name.startswith("yaf"):  # swscale 9.5 aborts the process on these
+            raise SourceError(f"pixel format {name!r} (floating point grey with alpha) cannot be converted")
         try:
             return self._swscale.reformat(picture, format=kin, threads=1)
         except (av.FFmpegError, ValueError) as error:
