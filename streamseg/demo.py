@@ -20,7 +20,7 @@ from streamseg.segmenter import Segmenter
 from streamseg.sinks import Encoding, open_sink
 from streamseg.sources import open_source
 
-TILE = (480, 270)
+TILE = (384, 216)
 """(W, H) of one picture on the contact sheet."""
 
 
@@ -35,12 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    sunset = folder / "sunset.png"
-    cv2.imwrite(str(sunset), _sunset(1280, 720))
+    backgrounds = {"replace": folder / "sunset.png", "cutout": folder / "checks.png"}
+    cv2.imwrite(str(backgrounds["replace"]), _sunset(1280, 720))
+    cv2.imwrite(str(backgrounds["cutout"]), _checks(1280, 720))
     stills = []
     for name in EFFECTS:
         clip = folder / f"{name}.mp4"
-        _make_clip(name, f"demo:1280x720@25,{options.length}", clip, sunset)
+        _make_clip(name, f"demo:1280x720@25,{options.length}", clip, backgrounds.get(name))
         still = _middle_picture(clip)
         stills.append((name, still))
         if options.gallery:
@@ -50,15 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"wrote {clip}")
     sheet = folder / ("contact-sheet.jpg" if options.gallery else "contact-sheet.png")
     cv2.imwrite(str(sheet), contact_sheet(stills))
-    sunset.unlink()
+    for background in backgrounds.values():
+        background.unlink()
     print(f"wrote {sheet}: all {len(stills)} effects at a glance")
 
 
-def _make_clip(name: str, source_uri: str, clip: Path, sunset: Path) -> None:
-    if name == "cutout":  # mp4 holds no transparency: a flat colour stands in for it
-        recipe = effect("replace", background="#d8d8e0")
-    else:
-        recipe = effect(name, background=str(sunset) if name == "replace" else None)
+def _make_clip(name: str, source_uri: str, clip: Path, background: Path | None) -> None:
+    shown = "replace" if name == "cutout" else name  # mp4 holds no transparency: checks stand for it
+    recipe = effect(shown, background=None if background is None else str(background))
     with (
         open_source(source_uri) as source,
         Segmenter(find_model(), labels=recipe.needs_labels) as segmenter,
@@ -74,7 +74,7 @@ def _middle_picture(clip: Path) -> NDArray[np.uint8]:
         return frames[len(frames) // 2].to_ndarray(format="bgr24")
 
 
-def contact_sheet(stills: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int = 3) -> NDArray[np.uint8]:
+def contact_sheet(stills: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int = 5) -> NDArray[np.uint8]:
     """Lay named (H, W, 3) BGR pictures out in a grid, each with its name underneath."""
     width, height = TILE
     caption = 34
@@ -86,6 +86,12 @@ def contact_sheet(stills: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: i
         place = (left + 10, top + height + 24)
         cv2.putText(sheet, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, (40, 40, 40), 1, cv2.LINE_AA)
     return sheet
+
+
+def _checks(width: int, height: int, side: int = 24) -> NDArray[np.uint8]:
+    """(H, W, 3) BGR: the grey squares that stand for transparency."""
+    odd = (np.arange(height)[:, None] // side + np.arange(width)[None, :] // side) % 2
+    return np.repeat(np.where(odd, 204, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def _sunset(width: int, height: int) -> NDArray[np.uint8]:
