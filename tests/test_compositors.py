@@ -331,6 +331,15 @@ def test_an_echo_fades_by_the_clock() -> None:
         assert seen[rate * 8 // 10] == pytest.approx(255 / 8, abs=2)
 
 
+def test_stills_have_no_past() -> None:
+    """Pictures with names of their own leave no echo in one another."""
+    picture = noise(16, 16, "gray")
+    with open_compositor(effect("trail")) as compositor:
+        compositor(Frame(frame_of(picture).picture, captured=0.0, name="a.png"), full_matte(255))
+        made = compositor(Frame(frame_of(picture, 1).picture, captured=0.0, name="b.png"), full_matte(0))
+    assert (read(made.picture)[0] == 255).all()
+
+
 def test_no_halo_around_a_figure_before_a_blurred_background() -> None:
     """A white figure before black leaves the blurred background black."""
     picture = noise(320, 240, "gray")

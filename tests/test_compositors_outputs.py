@@ -14,6 +14,7 @@ from streamseg.colour import label_palette, overlay_palette
 from streamseg.compositors import open_compositor
 from streamseg.compositors.planes import Canvas
 from streamseg.effects import Recipe, effect
+from streamseg.errors import UsageError
 from streamseg.frame import Frame, Matte
 from tests.compositing import noise, read
 
@@ -128,6 +129,22 @@ def test_label_pictures_hold_the_chosen_classes() -> None:
     failed = Matte(matte.alpha, failure="gone")
     ids, _ = composed(effect("labels"), picture, failed, STREET).to_ndarray()
     assert (ids == 255).all()
+
+
+def test_an_unknown_class_is_answered_with_the_list() -> None:
+    """One line, as for every class a user may name."""
+    with pytest.raises(
+        UsageError, match="no class 'cow' in this model; it knows: background, cat, dog, horse"
+    ):
+        open_compositor(effect("overlay"), classes=ANIMALS, foreground=("cow",))
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_an_overlay_without_a_label_map_shows_the_picture(invert: bool) -> None:
+    """While the segmenter has not made label maps yet, nothing is painted."""
+    picture = noise(64, 48, "yuv420p")
+    made = composed(effect("overlay", invert=invert), picture, Matte(np.full((4, 4), 255, np.uint8)))
+    assert all((got == source).all() for got, source in zip(read(made), read(picture), strict=True))
 
 
 def test_an_overlay_paints_each_class_in_its_colour() -> None:

@@ -11,13 +11,14 @@ __all__ = ["Compositor", "open_compositor"]
 
 
 def open_compositor(
-    recipe: Recipe, *, classes: Sequence[str] = ("background", "person"), foreground: Sequence[str] = ()
+    recipe: Recipe, *, classes: Sequence[str] = (), foreground: Sequence[str] = ()
 ) -> Compositor:
     """Return a compositor for `recipe`; the caller closes it.
 
-    `classes` are the names of all classes of the network in the order of their ids; `foreground` those chosen
-    (none: all but "background"). Raises UsageError or SourceError when a background cannot be opened.
+    `classes` are the names of all classes of the network in the order of their ids (none: background and
+    person), `foreground` those chosen (none: all but "background"). Raises UsageError for an unknown class,
+    and UsageError or SourceError for a background that cannot be opened.
     """
     from streamseg.compositors.libav import LibavCompositor
 
-    return LibavCompositor(recipe, classes=classes, foreground=foreground)
+    return LibavCompositor(recipe, classes=classes or ("background", "person"), foreground=foreground)

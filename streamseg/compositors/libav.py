@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import cast
 
 import av
@@ -21,6 +20,7 @@ from streamseg.compositors.operations import Operations
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
 from streamseg.compositors.planes import Canvas, planes
 from streamseg.effects import ClassColours, Invert, Recipe
+from streamseg.errors import UsageError
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.mattes import Alpha
 
@@ -46,6 +46,7 @@ class LibavCompositor(Compositor):
         self._opacity = overlay.opacity if overlay else 1.0
         self._legend = Legend(classes) if overlay and overlay.legend and self._many else None
         self._canvas: Canvas | None = None
+        self._merger: Merger | None = None
 
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
         """Return the frame as the viewer shall see it."""
@@ -54,10 +55,9 @@ class LibavCompositor(Compositor):
         alpha = self._alpha(frame, matte)
         if self.recipe.output == "matte":
             return frame.with_picture(grey_picture(alpha, frame.size))
-        picture = self._converter.planar(frame.picture)
         if self.recipe.output == "alpha":
-            return frame.with_picture(cut_out(frame.picture, picture, alpha))
-        return frame.with_picture(self._painted(picture, alpha, matte, frame.time))
+            return frame.with_picture(cut_out(frame.picture, self._converter.planar(frame.picture), alpha))
+        return frame.with_picture(self._painted(frame, matte, alpha))
 
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
@@ -70,24 +70,26 @@ class LibavCompositor(Compositor):
 
     def _alpha(self, frame: Frame, matte: Matte) -> Alpha:
         """The matte after the operations. A failed one stays empty: inverted, it would show everything."""
-        if matte.failure is not None:
+        alpha: Alpha | None = matte.alpha
+        if self.recipe.needs_labels and self._many:
+            alpha = None if matte.labels is None else cast(Alpha, cv2.LUT(matte.labels, self._chosen))
+        if matte.failure is not None or alpha is None:
             return np.zeros((1, 1), np.uint8)
-        alpha = matte.alpha
-        if self.recipe.needs_labels and self._many and matte.labels is not None:
-            alpha = cast(Alpha, cv2.LUT(matte.labels, self._chosen))
+        if frame.name is not None:  # a still has no past
+            self.reset()
         return self._operations(alpha, frame.size, frame.time)
 
-    def _painted(self, picture: av.VideoFrame, alpha: Alpha, matte: Matte, time: Fraction) -> av.VideoFrame:
-        canvas = Canvas.of(picture)
+    def _painted(self, frame: Frame, matte: Matte, alpha: Alpha) -> av.VideoFrame:
+        canvas = Canvas.of(frame.picture)
         if canvas != self._canvas:
-            self._canvas, self._sampler = canvas, Sampler(canvas)
-            self._merger = Merger(canvas, self._sampler)
+            self._canvas, self._sampler, self._merger = canvas, Sampler(canvas), None
         if self._opacity < 1:
             alpha = cast(Alpha, cv2.convertScaleAbs(alpha, alpha=self._opacity))
         elif isinstance(self._base, ColourPainter) and isinstance(self._over, ColourPainter):
             return self._two_colours(canvas, self._base.rgb, self._over.rgb, alpha)
+        self._merger = self._merger or Merger(canvas, self._sampler)
         labels = matte.labels if matte.failure is None else None
-        scene = Scene(canvas, picture, alpha, labels, time)
+        scene = Scene(canvas, self._converter.planar(frame.picture), alpha, labels, frame.time)
         painted = self._merger(self._base(scene), self._over(scene), alpha)
         if self._legend is not None and labels is not None:
             self._legend.draw(painted, canvas, labels, self._shown)
@@ -115,6 +117,9 @@ class LibavCompositor(Compositor):
 def _chosen(classes: Sequence[str], foreground: Sequence[str]) -> NDArray[np.uint8]:
     """(256,) 255 for the id of each chosen class, 0 for others; all but "background" where none is named."""
     names = foreground or [name for name in classes if name != "background"]
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise UsageError(f"no class {unknown[0]!r} in this model; it knows: {', '.join(classes)}")
     table = np.zeros(256, np.uint8)
     table[[classes.index(name) for name in names]] = 255
     return table
