@@ -18,6 +18,8 @@ from streamseg.errors import StreamsegError, reason
 
 OLDEST_PYTHON = (3, 11)
 
+DEFAULT_MODEL = "selfie"
+
 ENCODERS = {
     "libx264": "mp4, mkv, mov",
     "libvpx-vp9": "webm",
@@ -149,12 +151,14 @@ def onnxruntime() -> Fact:
 
 def cameras() -> Fact:
     """Cameras the system lists."""
-    if not sys.platform.startswith("linux"):
-        return Fact(what="cameras", found="not listed on this system; try: streamseg run 0")
-    found = sorted(str(path) for path in Path("/dev").glob("video*"))
+    try:
+        from streamseg.sources.camera import list_cameras
+    except ImportError as error:
+        return Fact(what="cameras", found=f"cannot look for any: {reason(error)}", state="not needed")
+    found = list_cameras()
     if not found:
-        return Fact(what="cameras", found="none: no /dev/video*", state="not needed")
-    locked = [path for path in found if not os.access(path, os.R_OK | os.W_OK)]
+        return Fact(what="cameras", found="none", state="not needed")
+    locked = [path for path in found if path.startswith("/") and not os.access(path, os.R_OK | os.W_OK)]
     if locked:
         fix = f"sudo usermod -aG video {os.environ.get('USER', '$USER')}   (then log in again)"
         return Fact(
@@ -221,12 +225,12 @@ def package(what: str, *modules: str) -> Fact:
 
 
 def models() -> Iterator[Fact]:
-    """Every card, and the weights that lie here, against the hashes on their cards."""
+    """Every card, and the weights that lie beside it, against the hash on the card. None are fetched."""
     from streamseg.models.files import embedded_folder, search_folders
 
     embedded = embedded_folder()
-    if not any(embedded.glob("*.toml")):
-        yield Fact(what="models", found=f"none in {embedded}", state="bad", fix=_restore())
+    if not (embedded / f"{DEFAULT_MODEL}.toml").exists():
+        yield Fact(what="models", found=f"no {DEFAULT_MODEL}.toml in {embedded}", state="bad", fix=_restore())
     for folder in search_folders():
         for path in sorted(folder.glob("*.toml")):
             yield _model(path, ours=folder == embedded)
@@ -235,14 +239,15 @@ def models() -> Iterator[Fact]:
 def _model(path: Path, *, ours: bool) -> Fact:
     from streamseg.models import read_card
 
-    what = f"model {path.stem}"
+    what, show = f"model {path.stem}", f"streamseg models show {path.stem}"
     try:
         card = read_card(path)
-        if not ours and not (path.parent / card.weights).exists():
-            return Fact(what=what, found=f"card {path}; its weights are not here yet")
+        if not (path.parent / card.weights).exists() and not (ours and card.name == DEFAULT_MODEL):
+            found = "weights are fetched on first use" if card.url else f"weights are yours to obtain: {show}"
+            return Fact(what=what, found=found, state="not needed")
         card.verified_weights()
     except StreamsegError as error:
-        fix = _restore() if ours else f"streamseg models show {path.stem}"
+        fix = _restore() if ours else show
         return Fact(what=what, found=str(error), state="bad" if ours else "not needed", fix=fix)
     return Fact(what=what, found=f"sha256 {card.sha256[:12]} as on its card, {card.licence}")
 

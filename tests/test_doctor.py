@@ -105,7 +105,17 @@ def test_model_cards_of_the_user_are_looked_at(tmp_path: Path) -> None:
     code, said = asked(STREAMSEG_MODELS=str(tmp_path))
     assert code == 0
     assert "streamseg models show broken" in said
-    assert "weights are not here yet" in next(line for line in said.splitlines() if "model other" in line)
+    assert "weights are yours to obtain" in next(line for line in said.splitlines() if "model other" in line)
+
+
+def test_missing_weights_are_found(tmp_path: Path) -> None:
+    """Without the weights of the default model nothing goes; those of other cards may be missing."""
+    project = copy_of_project(tmp_path)
+    (project / "engines" / "selfie.onnx").unlink()
+    code, said = asked(cwd=project)
+    assert code == 1
+    assert "no weights 'selfie.onnx'" in said
+    assert said.splitlines()[-1] == "1 thing to fix"
 
 
 def test_no_models_is_found(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def outcome(arguments: list[str]) -> int:
     except StreamsegError as error:
         return _complain(str(error), FAILED)
     except (KeyboardInterrupt, click.Abort):
-        return _complain("interrupted before anything was written", INTERRUPTED)
+        return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return DONE  # the reader of stdout has seen enough
     except MemoryError:

@@ -11,16 +11,34 @@ from typing import Any
 
 import click
 
-WIDTH = 100
+WIDTH = 80
 """Widest help text, in characters."""
 
 
 class Option(click.Option):
-    """An option that belongs to a named group of the help."""
+    """An option in a group of the help; `told` is what the help says happens without it."""
 
-    def __init__(self, *args: Any, group: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self,
+        names: Sequence[str],
+        group: str,
+        metavar: str | None,
+        text: str,
+        *,
+        told: str = "",
+        **settings: Any,
+    ) -> None:
+        flag = metavar is None and not any("/" in name for name in names)
+        super().__init__(names, metavar=metavar, help=text, is_flag=flag or None, **settings)
         self.group = group
+        self._told = told
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the names and the text, the default in brackets at its end."""
+        names = ", ".join((*self.opts, *self.secondary_opts))
+        told = self._told or ("" if self.is_flag else str(self.get_default(ctx)).removesuffix(".0"))
+        metavar = f" {self.metavar}" if self.metavar else ""
+        return f"{names}{metavar}", f"{self.help} [{told}]" if told else str(self.help)
 
 
 class Command(click.Command):
@@ -32,7 +50,7 @@ class Command(click.Command):
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the line that starts with the program's name as it was called."""
-        formatter.write_usage(program(ctx), " ".join(self.collect_usage_pieces(ctx)))
+        formatter.write_usage(program(ctx), str(self.options_metavar))
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the blocks, then the options by group, in the order they were declared."""
@@ -44,9 +62,12 @@ class Command(click.Command):
                     )
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
+            if isinstance(parameter, click.Argument):
+                continue
             record = parameter.get_help_record(ctx)
             if record is not None:
-                groups.setdefault(getattr(parameter, "group", "Help"), []).append(record)
+                text = record[1][:1].lower() + record[1][1:].rstrip(".")
+                groups.setdefault(getattr(parameter, "group", "Running"), []).append((record[0], text))
         for title, records in groups.items():
             with formatter.section(title):
                 formatter.write_dl(records, col_max=28)

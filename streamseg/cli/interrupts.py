@@ -15,16 +15,22 @@ _SIGNALS = signal.SIGINT, signal.SIGTERM
 
 
 class Interrupts:
-    """Catches the signals in its `with` block; KeyboardInterrupt until `control` is set: nothing to finish yet."""
+    """What the signals do inside its `with` block: until `begin` they end the process, then the run."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self.control: Control | None = None
         self.caught = False
         self._quiet = quiet
 
     def __enter__(self) -> Interrupts:
-        self._before = {number: signal.signal(number, self._catch) for number in _SIGNALS}
+        # opening an input may hang in a library, where no handler of ours runs; and nothing is written yet
+        self._before = {number: signal.signal(number, signal.SIG_DFL) for number in _SIGNALS}
         return self
+
+    def begin(self, control: Control) -> None:
+        """From here on there is something to finish."""
+        self._control = control
+        for number in _SIGNALS:
+            signal.signal(number, self._catch)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -36,9 +42,7 @@ class Interrupts:
         if self.caught:
             os._exit(INTERRUPTED)
         self.caught = True
-        if self.control is None:
-            raise KeyboardInterrupt
-        self.control.stop()
+        self._control.stop()
         if not self._quiet:
             # print() must not be entered twice, and the signal may have come in the middle of one
             os.write(2, b"\nstopping: finishing what was written; press again to leave at once\n")

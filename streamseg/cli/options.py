@@ -1,4 +1,4 @@
-"""The options of `streamseg run` and the texts of its help."""
+"""The options of `streamseg run` and the texts of its help; each option is a line of 80 characters."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import click
 
 from streamseg.cli.help import Option
 from streamseg.cli.values import bitrate, names, number, size, whole
-from streamseg.effects import EFFECTS
 
 READ, SEE, NETWORK = "What to read", "What to see", "Which network"
 STORE, RUNNING = "How to store", "Running"
@@ -15,54 +14,56 @@ STORE, RUNNING = "How to store", "Running"
 SUMMARY = """Find the people in a video and show them as a silhouette, cut out, on another background.
 
 A file, a camera, a stream or the screen goes in; a file, a window or a stream comes out. Pictures keep
-their time, size and colour, and the sound is kept."""
+their time, size and colour, and the sound is kept. Defaults stand in [brackets]."""
 
 BLOCKS = (
     (
         "Examples",
         """
-streamseg run talk.mp4 -o out.mp4                       black figure on white, sound kept
+streamseg run talk.mp4 -o out.mp4                     black figure on white
 streamseg run talk.mp4 -o out.mp4 --effect replace --background beach.jpg
-streamseg run talk.mp4 -o cut.mov --effect cutout       transparent around the person (.webm too)
-streamseg run photos/ -o masks/ --effect mask           every picture of a folder
-streamseg run 0                                         the camera, in a window
-streamseg run 0 -o rec.mp4 -o window --effect blur      record and watch
-streamseg run test: -o try.mp4 --duration 5             no camera, no clip: a drawn figure
+streamseg run talk.mp4 -o cut.mov --effect cutout     transparent background
+streamseg run photos/ -o masks/ --effect mask         a folder of pictures
+streamseg run 0                                       the camera, in a window
+streamseg run 0 -o rec.mp4 -o window --effect blur    record and watch
+streamseg run test: -o try.mp4 --duration 5           without camera or clip
 """,
     ),
     (
-        "SOURCE (default: the first camera)",
+        "SOURCE [the first camera]",
         """
-talk.mp4  photo.jpg  photos/  'shots/*.png'    a video, a picture, a folder, a pattern
-0  camera:1  /dev/video2                       a camera
-rtsp://...  http://...                         a stream
--                                              standard input
-screen:  test:640x480@30,10s  demo:            the screen, a drawn figure, a portrait in motion
+talk.mp4  photo.jpg  photos/  'shots/*.png'  a file, a folder, a pattern
+0  camera:1  /dev/video2                     a camera
+rtsp://...  http://...                       a stream
+-                                            standard input
+screen:                                      the screen
+test:640x480@30,10s  demo:                   a drawn figure, a moving portrait
 """,
     ),
     (
-        "SINK (default: a window)",
+        "SINK [a window]",
         """
-out.mp4  .mkv .webm .mov .gif .png .jpg ...    a file, its kind given by the extension
-masks/  out/%05d.png                           a folder, numbered pictures
-window  -  null:                               a window, standard output, nothing (measuring)
-rtmp://...  udp://...                          a stream
+out.mp4  .mkv .webm .mov .gif .png .jpg ...  a file, as its extension says
+masks/  out/%05d.png                         a folder, numbered pictures
+rtmp://...  udp://...                        a stream
+window                                       a window
+-  null:                                     standard output, nothing
 """,
     ),
     (
         "Effects",
         """
-silhouette  black figure on white              outline    a line around the person
-cutout      transparent around the person      spotlight  grey and dim around the person
-replace     another background                 trail      the figure and its echo
-blur        blurred background                 mask       how much each pixel belongs to a person
-overlay     class colours over the picture     labels     the class of each pixel
+silhouette  black figure on white          outline    a line around the person
+cutout      transparent around the person  spotlight  grey around the person
+replace     another background             trail      the figure and its echo
+blur        blurred background             mask       the person's opacity
+overlay     class colours on the picture   labels     the class of each pixel
 """,
     ),
     (
         "Keys in the window",
         """
-q quit   space pause   1..9, 0 effects in the order above   i invert   s snapshot (PNG)
+q quit   space pause   1..9 0 effects as above   i invert   s snapshot (PNG)
 """,
     ),
 )
@@ -70,187 +71,73 @@ q quit   space pause   1..9, 0 effects in the order above   i invert   s snapsho
 
 def run_parameters() -> list[click.Parameter]:
     """Return SOURCE and all options, in the order the help shows them."""
-    share = number(low=0, high=1)
-    pixels = number(low=0)
-    positive = number(above=0)
     return [
         click.Argument(["source"], required=False),
-        Option(
-            ["--live/--no-live"],
-            group=READ,
-            default=None,
-            show_default="cameras, streams and the screen are live",
-            help="Live: drop frames rather than lag behind.",
-        ),
-        Option(
-            ["--duration"],
-            group=READ,
-            type=positive,
-            metavar="SECONDS",
-            show_default="all",
-            help="Stop after so long.",
-        ),
-        Option(
-            ["--size"],
-            group=READ,
-            type=size,
-            metavar="WxH",
-            show_default="as it comes",
-            help="Picture size asked of a camera, the screen or test:.",
-        ),
-        Option(
-            ["--fps"],
-            group=READ,
-            type=positive,
-            metavar="RATE",
-            show_default="as it comes",
-            help="Frames a second asked of a camera, the screen or test:.",
-        ),
-        Option(
-            ["--effect"],
-            group=SEE,
-            default="silhouette",
-            metavar="NAME",
-            help=f"One of {', '.join(EFFECTS)}.",
-        ),
-        Option(
-            ["--background"],
-            group=SEE,
-            metavar="COLOR|PATH",
-            show_default="by effect",
-            help="Colour, picture or video shown where nobody is.",
-        ),
-        Option(
-            ["--background-fit"],
-            group=SEE,
-            default="crop",
-            type=click.Choice(["crop", "pad", "stretch"]),
-            help="How a background of another shape is fitted.",
-        ),
-        Option(
-            ["--color"],
-            group=SEE,
-            metavar="COLOR",
-            show_default="by effect",
-            help="Of the figure or line: red, '#00b140'.",
-        ),
-        Option(
-            ["--classes"],
-            group=SEE,
-            type=names,
-            metavar="NAME,...",
-            show_default="the people",
-            help="What counts as foreground, where the network knows several classes.",
-        ),
-        Option(["--invert"], group=SEE, is_flag=True, help="Swap foreground and background."),
-        Option(
-            ["--threshold"],
-            group=SEE,
-            type=share,
-            metavar="0..1",
-            show_default="soft edges",
-            help="Make edges hard: in or out at this opacity.",
-        ),
-        Option(
-            ["--feather"],
-            group=SEE,
-            type=pixels,
-            default=0.0,
-            metavar="PIXELS",
-            help="Soften edges by so much.",
-        ),
-        Option(
-            ["--outline-width"],
-            group=SEE,
-            type=pixels,
-            metavar="PIXELS",
-            show_default="6",
-            help="Of the line, in a picture 1080 lines high; it grows with the picture.",
-        ),
-        Option(
-            ["--blur-strength"],
-            group=SEE,
-            type=pixels,
-            metavar="PIXELS",
-            show_default="20",
-            help="Of the blur, in a picture 1080 lines high; it grows with the picture.",
-        ),
-        Option(
-            ["--model"],
-            group=NETWORK,
-            default="selfie",
-            metavar="NAME|PATH",
-            help="A name `streamseg models` lists, a card (.toml), or an .onnx or .tflite file.",
-        ),
-        Option(
-            ["--runtime"],
-            group=NETWORK,
-            default="auto",
-            metavar="NAME",
-            help="What runs it: auto, onnxruntime, or null (no network: a disc).",
-        ),
-        Option(
-            ["--smooth"],
-            group=NETWORK,
-            type=share,
-            default=0.0,
-            metavar="0..1",
-            help="Calm flicker; more also lags more.",
-        ),
+        *_reading(),
+        *_seeing(),
+        *_network(),
+        *_storing(),
+        Option(["--report"], RUNNING, "FILE", "write what was measured as JSON", told="none"),
+        Option(["-q", "--quiet"], RUNNING, None, "say nothing but errors"),
+    ]
+
+
+def _reading() -> list[click.Parameter]:
+    positive = number(above=0)
+    live = "cameras, streams, screen"
+    return [
+        Option(["--live/--no-live"], READ, None, "drop frames rather than lag", default=None, told=live),
+        Option(["--duration"], READ, "SECONDS", "stop after so long", type=positive, told="all"),
+        Option(["--size"], READ, "WxH", "ask camera, screen or test: for it", type=size, told="as it comes"),
+        Option(["--fps"], READ, "RATE", "likewise, in frames a second", type=positive, told="as it comes"),
+    ]
+
+
+def _seeing() -> list[click.Parameter]:
+    pixels = number(low=0)
+    share = number(low=0, high=1)
+    fits = click.Choice(["crop", "pad", "stretch"])
+    return [
+        Option(["--effect"], SEE, "NAME", "one of those above", default="silhouette"),
+        Option(["--background"], SEE, "COLOR|PATH", "colour, picture or looped video", told="by effect"),
+        Option(["--background-fit"], SEE, "FIT", "crop, pad or stretch it", type=fits, default="crop"),
+        Option(["--color"], SEE, "COLOR", "of the figure: red, '#00b140'", told="by effect"),
+        Option(["--classes"], SEE, "NAME,...", "what counts: dog,person or all", type=names, told="by model"),
+        Option(["--invert"], SEE, None, "swap figure and background"),
+        Option(["--threshold"], SEE, "0..1", "hard edges, cut at this opacity", type=share, told="soft"),
+        Option(["--feather"], SEE, "PIXELS", "soften edges by so much", type=pixels, default=0.0),
+        Option(["--outline-width"], SEE, "PIXELS", "in a picture 1080 lines high", type=pixels, told="6"),
+        Option(["--blur-strength"], SEE, "PIXELS", "in a picture 1080 lines high", type=pixels, told="20"),
+    ]
+
+
+def _network() -> list[click.Parameter]:
+    share = number(low=0, high=1)
+    model = "a name from `streamseg models`, or a file"
+    return [
+        Option(["--model"], NETWORK, "NAME|PATH", model, default="selfie"),
+        Option(["--runtime"], NETWORK, "NAME", "auto, onnxruntime or null (none: a disc)", default="auto"),
+        Option(["--smooth"], NETWORK, "0..1", "calm flicker; more lags more", type=share, default=0.0),
         Option(
             ["--threads"],
-            group=NETWORK,
+            NETWORK,
+            "N",
+            "processor threads it may use",
             type=whole(low=1),
-            metavar="N",
-            show_default="by the cores here",
-            help="Processor threads for the network.",
+            told="half of them",
         ),
+    ]
+
+
+def _storing() -> list[click.Parameter]:
+    quality = "quality: lower is better and bigger"
+    return [
         Option(
-            ["-o", "--output", "sinks"],
-            group=STORE,
-            multiple=True,
-            metavar="SINK",
-            show_default="a window",
-            help="Where the result goes; give several for several results.",
+            ["-o", "--output", "sinks"], STORE, "SINK", "may be given often", multiple=True, told="window"
         ),
-        Option(
-            ["--codec"],
-            group=STORE,
-            metavar="NAME",
-            show_default="by extension",
-            help="h264, hevc, vp9, av1, prores, ffv1, or an FFmpeg encoder.",
-        ),
-        Option(
-            ["--crf"],
-            group=STORE,
-            type=whole(low=0, high=63),
-            metavar="N",
-            show_default="by codec",
-            help="Quality: lower is better and bigger.",
-        ),
-        Option(
-            ["--preset"],
-            group=STORE,
-            metavar="NAME",
-            show_default="by codec",
-            help="The encoder's own, as veryfast or slow for libx264.",
-        ),
-        Option(
-            ["--bitrate"],
-            group=STORE,
-            type=bitrate,
-            metavar="RATE",
-            show_default="by quality",
-            help="Bits a second, as 800k or 4M.",
-        ),
-        Option(["-y", "--overwrite"], group=STORE, is_flag=True, help="Replace files that exist."),
-        Option(
-            ["--report"],
-            group=RUNNING,
-            type=click.Path(),
-            metavar="FILE",
-            show_default="none",
-            help="Write what was measured as JSON.",
-        ),
-        Option(["-q", "--quiet"], group=RUNNING, is_flag=True, help="Say nothing but errors."),
+        Option(["--codec"], STORE, "NAME", "h264, vp9, prores, ffv1, libx265, ...", told="by extension"),
+        Option(["--crf"], STORE, "N", quality, type=whole(low=0, high=63), told="by codec"),
+        Option(["--preset"], STORE, "NAME", "the encoder's own: veryfast, slow", told="by codec"),
+        Option(["--bitrate"], STORE, "RATE", "bits a second: 800k, 4M", type=bitrate, told="by quality"),
+        Option(["-y", "--overwrite"], STORE, None, "replace files that exist"),
     ]

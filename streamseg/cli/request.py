@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import os
+import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from streamseg.effects import Recipe, effect
+from streamseg.effects import TAKES, Recipe, effect
 from streamseg.errors import UsageError
+from streamseg.models import find_model
+from streamseg.segmenter import Segmenter
 from streamseg.sinks import Encoding, Sink, open_sink
 from streamseg.sources import Source, open_source
+from streamseg.sources.uris import is_network, local_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,24 +48,43 @@ class Request:
     report: str | None
     quiet: bool
 
-    def recipe(self) -> Recipe:
-        """Return the effect asked for; raises UsageError."""
+    def recipe(self, name: str | None = None, *, invert: bool | None = None) -> Recipe:
+        """Return the effect asked for; raises UsageError.
+
+        With a `name`, that effect with what it has use for of the options given.
+        """
+        special = {
+            "background": self.background,
+            "color": self.color,
+            "outline_width": self.outline_width,
+            "blur_strength": self.blur_strength,
+        }
+        if name is not None:
+            special = {option: value for option, value in special.items() if option in TAKES.get(name, ())}
         return effect(
-            self.effect,
-            background=self.background,
-            color=self.color,
-            invert=self.invert,
+            name or self.effect,
+            invert=self.invert if invert is None else invert,
             threshold=self.threshold,
             feather=self.feather,
-            outline_width=self.outline_width,
-            blur_strength=self.blur_strength,
             background_fit=self.background_fit,
+            **special,  # type: ignore[arg-type]  # each is of its option's own type
         )
 
     def open_source(self) -> Source:
         """Open what is to be read."""
         uri = self.source or default_source()
         return open_source(uri, live=self.live, duration=self.duration, size=self.size, fps=self.fps)
+
+    def open_segmenter(self, *, labels: bool) -> Segmenter:
+        """Load the network."""
+        return Segmenter(
+            find_model(self.model),
+            runtime=self.runtime,
+            classes=self.classes or (),
+            labels=labels,
+            smooth=self.smooth,
+            threads=self.threads,
+        )
 
     def open_sinks(self, source: Source) -> list[Sink]:
         """Open what is to be written; no sink may write what the source reads or another sink writes."""
@@ -77,19 +99,31 @@ class Request:
 
 
 def same_file(one: str, other: str) -> bool:
-    """Whether two URIs mean the same file."""
-    return one == other or (
-        _is_path(one) and _is_path(other) and Path(one).resolve() == Path(other).resolve()
-    )
-
-
-def _is_path(uri: str) -> bool:
-    return uri != "-" and not re.match(r"\w{2,}:", uri)
+    """Whether two URIs mean the same, or the same file."""
+    if one == other:
+        return True
+    if "-" in (one, other) or is_network(one) or is_network(other):
+        return False
+    return local_path(one).resolve() == local_path(other).resolve()
 
 
 def default_source() -> str:
     """Return the first camera; raises UsageError where there is none."""
+    if not sys.platform.startswith("linux"):
+        return "0"  # looking for cameras there means opening them
+    from streamseg.sources.camera import list_cameras
+
+    cameras = list_cameras()
+    if not cameras:
+        raise UsageError(
+            "no SOURCE was given and no camera is here; name what to read: streamseg run talk.mp4"
+        )
+    return cameras[0]
 
 
 def default_sink() -> str:
     """Return the window; raises UsageError where there is no screen."""
+    has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    if sys.platform.startswith("linux") and not has_screen:
+        raise UsageError("no -o was given and there is no screen for a window; name a file: -o out.mp4")
+    return "window"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from streamseg import pipeline
 from streamseg.cli.help import Command
 from streamseg.cli.interrupts import INTERRUPTED, Interrupts
+from streamseg.cli.keys import Keys
 from streamseg.cli.options import BLOCKS, SUMMARY, run_parameters
 from streamseg.cli.progress import progress, say, summary
 from streamseg.cli.request import Request, same_file
@@ -16,33 +17,22 @@ from streamseg.compositors import open_compositor
 from streamseg.control import Control
 from streamseg.errors import SinkError, UsageError, reason
 from streamseg.fanout import FanOut
-from streamseg.models import find_model
-from streamseg.segmenter import Segmenter
 from streamseg.stats import Report, Stats
 
 
 def execute(request: Request) -> int:
-    """Do what was asked; return the exit code. Raises StreamsegError, or KeyboardInterrupt before it begins."""
+    """Do what was asked; return the exit code. Raises StreamsegError."""
     recipe = request.recipe()
-    card = find_model(request.model)
     with Interrupts(quiet=request.quiet) as interrupts, ExitStack() as opened:
         source = opened.enter_context(request.open_source())
         sinks = request.open_sinks(source)
         target = report_file(request, source.paths)
-        segmenter = opened.enter_context(
-            Segmenter(
-                card,
-                runtime=request.runtime,
-                classes=request.classes or (),
-                labels=recipe.needs_labels,
-                smooth=request.smooth,
-                threads=request.threads,
-            )
-        )
+        segmenter = opened.enter_context(request.open_segmenter(labels=recipe.needs_labels))
         compositor = opened.enter_context(
             open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.foreground)
         )
-        control = interrupts.control = Control()
+        control = Control()
+        Keys(request, control, Path.cwd()).listen(sinks)
         latest = Stats()
 
         def watch(stats: Stats) -> None:
@@ -51,12 +41,14 @@ def execute(request: Request) -> int:
             show(stats)
 
         with progress(source.expected_frames, quiet=request.quiet) as show:
+            interrupts.begin(control)
             try:
                 report = pipeline.run(source, segmenter, compositor, sinks, control=control, watch=watch)
             except Exception as error:
                 latest.fail(str(error))
-                outputs = FanOut(sinks, latest)
-                save(pipeline.report(source, segmenter, control, outputs, latest), target)
+                told = pipeline.report(source, segmenter, control, FanOut(sinks, latest), latest)
+                with suppress(SinkError):  # the first failure is the one to tell
+                    save(told, target)
                 raise
     save(report, target)
     if not request.quiet:
@@ -122,5 +114,5 @@ command = Command(
     help=SUMMARY,
     short_help="Read a video, camera or picture.",
     blocks=BLOCKS,
-    options_metavar="[options]",
+    options_metavar="[SOURCE] [-o SINK]... [options]",
 )

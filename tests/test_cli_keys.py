@@ -1,0 +1,177 @@
+"""Keys pressed in the window change what a run in progress does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import streamseg
+from streamseg.cli.keys import Keys
+from streamseg.cli.request import Request
+from streamseg.frame import Frame
+from tests.clips import gradient
+from tests.doubles import ListSink, ListSource
+
+LAST = 40
+"""Frames of each run: more than are under way between the threads when a key is pressed."""
+
+
+class Pressed(ListSink):
+    """A window whose viewer presses the given key when the given frame is shown; a pause lasts one look."""
+
+    on_key: Callable[[str], None] | None = None
+    shown: Frame | None = None
+
+    def __init__(self, keys: dict[int, str]) -> None:
+        super().__init__(uri="window")
+        self._keys = keys
+        self.idled = 0
+
+    def write(self, frame: Frame) -> None:
+        """Take a frame, and press what is to be pressed now."""
+        super().write(frame)
+        self.shown = frame
+        key = self._keys.get(len(self.frames))
+        if key is not None:
+            self.press(key)
+
+    def idle(self) -> None:
+        """End the pause."""
+        self.idled += 1
+        self.press(" ")
+
+    def press(self, key: str) -> None:
+        """Press a key."""
+        assert self.on_key is not None
+        self.on_key(key)
+
+
+def request(**options: object) -> Request:
+    """A request for the defaults, but for `options`."""
+    from streamseg.cli.options import run_parameters
+
+    names = [str(option.name) for option in run_parameters()]
+    defaults = {"effect": "silhouette", "background_fit": "crop", "invert": False, "feather": 0.0}
+    return Request(**{**dict.fromkeys(names), **defaults, **options})  # type: ignore[arg-type]
+
+
+def pressed(keys: dict[int, str], folder: Path, **options: object) -> Pressed:
+    """Show LAST frames to a viewer who presses `keys` (by number of the frame); return the window."""
+    asked = request(**options)
+    window = Pressed(keys)
+    control = streamseg.Control()
+    Keys(asked, control, folder).listen([ListSink(), window])
+    source = ListSource(range(0, LAST * 40, 40))
+    recipe = asked.recipe()
+    with (
+        streamseg.Segmenter(
+            streamseg.find_model("selfie"), runtime="null", labels=recipe.needs_labels
+        ) as segmenter,
+        streamseg.open_compositor(recipe, classes=segmenter.classes) as compositor,
+    ):
+        streamseg.run(source, segmenter, compositor, [window], control=control)
+    assert len(window.frames) == LAST
+    return window
+
+
+def grey(window: Pressed, index: int) -> NDArray[np.uint8]:
+    """(H, W) brightness of a frame that was shown."""
+    return np.asarray(window.frames[index].picture.to_ndarray(format="gray"), np.uint8)
+
+
+def middle(window: Pressed, index: int) -> int:
+    """Brightness of the figure in a frame that was shown."""
+    return int(grey(window, index)[24, 32])
+
+
+def test_i_inverts(tmp_path: Path) -> None:
+    """i swaps figure and background; a second i swaps them back."""
+    window = pressed({5: "i", 25: "i"}, tmp_path)
+    assert middle(window, 4) < 20
+    assert middle(window, 24) > 235
+    assert middle(window, LAST - 1) < 20
+
+
+@pytest.mark.parametrize(("key", "effect"), [*zip("1234567890", streamseg.EFFECTS, strict=True)])
+def test_digits_are_effects(tmp_path: Path, key: str, effect: str) -> None:
+    """1 to 9 and 0 are the effects in order: what follows looks like it from the start."""
+    asked = "mask" if effect == "silhouette" else "silhouette"
+    changed = pressed({5: key}, tmp_path, effect=asked)
+    wanted = pressed({}, tmp_path, effect=effect)
+    if effect == "trail":  # its echo remembers when it began
+        assert middle(changed, LAST - 1) == middle(wanted, LAST - 1)
+    else:
+        assert np.array_equal(grey(changed, LAST - 1), grey(wanted, LAST - 1))
+
+
+def test_options_stay_where_they_have_a_use(tmp_path: Path) -> None:
+    """A colour asked for holds for the effects that take one and does not stop the others."""
+    window = pressed({5: "9", 25: "1"}, tmp_path, color="#ffffff", background="#000000")
+    assert middle(window, 0) > 235
+    assert middle(window, 24) > 235
+    assert middle(window, LAST - 1) > 235
+
+
+def test_inverted_stays_inverted(tmp_path: Path) -> None:
+    """Another effect is inverted too if the last one was."""
+    window = pressed({5: "9"}, tmp_path, invert=True)
+    assert middle(window, LAST - 1) < 20
+
+
+def test_space_pauses(tmp_path: Path) -> None:
+    """In a pause the window stays responsive, and nothing is lost."""
+    window = pressed({5: " "}, tmp_path)
+    assert window.idled == 1
+
+
+def test_s_writes_what_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """s writes the frame on the screen as a new PNG each time, and tells where."""
+    window = pressed({5: "s", 9: "s"}, tmp_path)
+    first, second = sorted(tmp_path.iterdir())
+    written = cv2.imread(str(first), cv2.IMREAD_GRAYSCALE)
+    assert written is not None
+    assert np.abs(written.astype(int) - grey(window, 4)).max() <= 2
+    said = capsys.readouterr().err
+    assert str(first) in said
+    assert str(second) in said
+
+
+def test_what_cannot_be_done_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A snapshot that cannot be written is a line on stderr; the run goes on."""
+    pressed({5: "s"}, tmp_path / "nowhere")
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "nowhere" in said
+
+
+def test_a_background_that_has_gone_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An effect that cannot be opened leaves the one in use."""
+    background = tmp_path / "beach.png"
+    cv2.imwrite(str(background), gradient(64, 48, 0))
+    asked = {"background": str(background), "effect": "replace"}
+
+    class Vanishing(Pressed):
+        def press(self, key: str) -> None:
+            background.unlink()
+            super().press(key)
+
+    window = Vanishing({5: "1"})
+    control = streamseg.Control()
+    Keys(request(**asked), control, tmp_path).listen([window])
+    with (
+        streamseg.Segmenter(streamseg.find_model("selfie"), runtime="null") as segmenter,
+        streamseg.open_compositor(request(**asked).recipe()) as compositor,
+    ):
+        streamseg.run(ListSource(), segmenter, compositor, [window], control=control)
+        assert control.effect == "replace"
+    assert "beach.png" in capsys.readouterr().err
+
+
+def test_other_keys_do_nothing(tmp_path: Path) -> None:
+    """Keys without a meaning are no harm."""
+    assert middle(pressed({5: "x", 6: "\t"}, tmp_path), LAST - 1) < 20
