@@ -135,6 +135,7 @@ class BlurredPainter(Painter):
         canvas = scene.canvas
         if canvas != self._canvas:
             self._canvas, self._picture = canvas, canvas.blank()
+            self._wide = [np.empty(plane.shape, np.uint16) for plane in planes(self._picture)]
         sigma = self._strength * canvas.height / 1080
         # A power of two is fast to average; two pixels of the grid is where facets would begin to show.
         factor = 1 << max(0, int(sigma / 2).bit_length() - 1)
@@ -146,9 +147,10 @@ class BlurredPainter(Painter):
         *totals, weights = cv2.split(_gaussian(stack, sigma / factor))
         # Scaled up in 16 bits, where OpenCV rounds to nearest.
         fine = 1 << (16 - canvas.look.depth)
-        for plane, total in zip(planes(self._picture), totals, strict=True):
+        for plane, wide, total in zip(planes(self._picture), self._wide, totals, strict=True):
             codes = np.rint(total / weights * fine).clip(0, 65535).astype(np.uint16)
-            affine(cv2.resize(codes, plane.shape[::-1]), 1 / fine, 0, plane)
+            cv2.resize(codes, plane.shape[::-1], dst=wide)
+            affine(wide, 1 / fine, 0, plane)
         return self._picture
 
 
