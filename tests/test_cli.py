@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import re
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import click
 import pytest
 
 import streamseg
+from streamseg.bench.suite import Result, Row
 from streamseg.cli import COMMANDS, commands
 from streamseg.cli.help import WIDTH
 from streamseg.effects import EFFECTS
@@ -157,12 +160,44 @@ def test_misuse_is_answered_in_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_readme_or_docs_name_every_option() -> None:
-    """Each option of `run` is documented outside its help."""
-    pages = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    missing = [option for option in run_options() if option not in text]
-    assert missing == []
+def test_the_documentation_is_the_help(cli: Cli) -> None:
+    """docs/command-line.md shows the help as it is, and so names every option."""
+    page = (PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    assert f"```\n{cli('run', '--help').out}```\n" in page
+
+
+def test_the_documentation_explains_the_report(cli: Cli, tmp_path: Path) -> None:
+    """docs/command-line.md has every field of the report."""
+    page = (PROJECT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    cli.run("test:64x48@10,0.2s", "-o", "null:", "--report", tmp_path / "report.json")
+    fields = json.loads((tmp_path / "report.json").read_text())
+    assert [field for field in fields if f"`{field}`" not in page] == []
+
+
+def test_bench_prints_and_writes_what_was_measured(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The figures go to the terminal as tables, and as JSON to a file or to stdout."""
+    asked: list[tuple[str, dict[str, object]]] = []
+    row = Row("silhouette / plain transcode", 0.9, "", "≥ 0.75")
+    result = Result({"cores": "2"}, "clip.mp4", 1, {"silhouette": {"fps": 50.0, "cpu_ms": 20.0}}, {}, [row])
+
+    def measure(clip: str, **options: object) -> Result:
+        asked.append((clip, options))
+        return result
+
+    monkeypatch.setattr("streamseg.bench.measure", measure)
+    said = cli("bench", "clip.mp4", "--rounds", "1", "--soak", "--json", tmp_path / "bench.json")
+    assert said.code == 0, said.err
+    assert "silhouette / plain transcode" in said.out
+    assert asked[0][0] == "clip.mp4"
+    assert (asked[0][1]["rounds"], asked[0][1]["soak"], asked[0][1]["model"]) == (1, True, "selfie")
+    written = json.loads((tmp_path / "bench.json").read_text())
+    assert written["rows"][0]["met"] is True
+    assert json.loads(cli("bench", "clip.mp4", "--json", "-").out) == written
+    nowhere = cli("bench", "clip.mp4", "--json", tmp_path / "nowhere" / "bench.json")
+    assert nowhere.code == 1
+    assert nowhere.err.startswith("error: cannot write")
 
 
 def test_internal_errors_are_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,3 +210,31 @@ def test_internal_errors_are_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setenv("STREAMSEG_DEBUG", "1")
     assert "Traceback" in cli("doctor").err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (MemoryError(), 1, "out of memory"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (BrokenPipeError(errno.EPIPE, "broken pipe"), 0, ""),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x"),
+            1,
+            "read or write '/x': permission denied",
+        ),
+    ],
+)
+def test_what_happens_to_every_program(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, error: BaseException, code: int, words: str
+) -> None:
+    """Too little memory, Ctrl-C outside a run, a closed stdout: a line at most, never a traceback."""
+
+    def facts() -> None:
+        raise error
+
+    monkeypatch.setattr("streamseg.cli.doctor.facts", facts)
+    said = cli("doctor")
+    assert said.code == code
+    assert words in said.err
+    assert said.err.count("\n") == bool(words)

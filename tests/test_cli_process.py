@@ -86,22 +86,12 @@ def test_full_disk_ends_in_one_line(tmp_path: Path) -> None:
     target, report = tmp_path / "full" / "out.mp4", tmp_path / "report.json"
 
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 
-    arguments = (
-        "run",
-        LONG,
-        "-o",
-        target,
-        "--crf",
-        "1",
-        "--effect",
-        "spotlight",
-        "--report",
-        report,
-        "--quiet",
-    )
-    with process(*arguments, *FAST, preexec_fn=limit) as run:
+    source, looks = "test:640x480@30,3600s", ("--effect", "spotlight", "--crf", "1")
+    with process(
+        "run", source, "-o", target, "--report", report, "-q", *looks, *FAST, preexec_fn=limit
+    ) as run:
         out, err = run.communicate(timeout=60)
     assert run.returncode == 1, err
     assert out == b""
@@ -186,6 +176,15 @@ def _read_terminal(leader: int) -> bytes:
         return os.read(leader, 65536)
     except OSError:  # Linux's way of saying that the other side has closed
         return b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_stdout_that_takes_nothing_is_one_line() -> None:
+    """What is printed for people can fail to be written too: a line, exit code 1."""
+    with Path("/dev/full").open("w") as full, process("models", stdout=full) as run:
+        assert run.stderr is not None
+        assert run.stderr.read() == b"error: cannot read or write: no space left on device\n"
+        assert run.wait(timeout=30) == 1
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["doctor", "--help"]])

@@ -84,7 +84,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def outcome(arguments: list[str]) -> int:
     """Run the program; return its exit code after saying in one line what went wrong, if anything did."""
     try:
-        result = commands.main(arguments, prog_name="streamseg", standalone_mode=False)
+        with commands.make_context("streamseg", arguments) as context:
+            result = commands.invoke(context)
+    except click.exceptions.Exit as ended:  # --help, --version
+        return ended.exit_code
     except click.ClickException as error:
         return _complain(explain(error), USAGE)
     except UsageError as error:
@@ -95,6 +98,8 @@ def outcome(arguments: list[str]) -> int:
         return _complain("interrupted", INTERRUPTED)
     except BrokenPipeError:
         return DONE  # the reader of stdout has seen enough
+    except OSError as error:
+        return _complain(_system(error), FAILED)
     except MemoryError:
         return _complain("out of memory; use smaller pictures (--size) or close other programs", FAILED)
     except Exception as error:
@@ -114,9 +119,17 @@ def _flushed(code: int) -> int:
     """Flush stdout now: what goes wrong at the interpreter's end would be a traceback."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            return _complain(_system(error), FAILED)
     return code
+
+
+def _system(error: OSError) -> str:
+    """What the system refused, where nobody closer to it has said so."""
+    what = f"cannot read or write {error.filename!r}" if error.filename else "cannot read or write"
+    return f"{what}: {reason(error)}"
 
 
 def _meant(word: str, args: list[str]) -> str:
