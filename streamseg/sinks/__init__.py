@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from streamseg.errors import UsageError, redacted
+from streamseg.errors import SinkError, UsageError, reason, redacted
 from streamseg.sinks.base import Destination, Encoding, Sink
 
 __all__ = ["Encoding", "Sink", "open_sink"]
@@ -42,7 +42,10 @@ def open_sink(
     video. Raises UsageError for what makes no sense and SinkError for what cannot be written.
     """
     path = uri.removeprefix("file:")
-    module, _, name = _SINKS[_kind(path)].partition(":")
+    try:
+        module, _, name = _SINKS[_kind(path)].partition(":")
+    except OSError as error:  # a name too long to look at
+        raise SinkError(f"cannot write {uri!r}: {reason(error)}") from error
     destination = Destination(uri=path, encoding=encoding, overwrite=overwrite, inputs=tuple(inputs))
     sink: Sink = getattr(import_module(module), name)(destination)
     return sink

@@ -44,15 +44,15 @@ class Container:
     b_frames: bool = True
     live: bool = False
     """Somebody watches while it is written: no delay in the encoder."""
-    aspect: bool = False
-    """It stores the sample aspect ratio itself, whatever the codec."""
+    iso: bool = False
+    """MP4 and its kin: the sample aspect ratio is stored whatever the codec, a late start as an edit list."""
 
 
 _EVEN_BEFORE_ZERO = {"avoid_negative_ts": "disabled"}
 """Otherwise these muxers would shift everything for the sake of one packet of encoder delay. MPEG-TS counts
 modulo 2^33 and Matroska's blocks are signed, so both can say 'before zero'; FFmpeg reads that exactly."""
 
-_MP4 = Container(format="mp4", palette="libx264rgb", options={"movflags": "+faststart"}, aspect=True)
+_MP4 = Container(format="mp4", palette="libx264rgb", options={"movflags": "+faststart"}, iso=True)
 _MPEGTS = Container(
     format="mpegts",
     palette="libx264rgb",
@@ -67,7 +67,7 @@ CONTAINERS = {
     ".mp4": _MP4,
     ".m4v": _MP4,
     ".mov": Container(
-        format="mov", alpha="prores_ks", palette="png", options={"movflags": "+faststart"}, aspect=True
+        format="mov", alpha="prores_ks", palette="png", options={"movflags": "+faststart"}, iso=True
     ),
     ".mkv": Container(format="matroska", alpha="ffv1", options=_EVEN_BEFORE_ZERO),
     ".webm": Container(
@@ -83,7 +83,7 @@ CONTAINERS = {
         codec="mpeg4",
         sound="pcm_s16le",
         encoders=frozenset({"mpeg4", "mjpeg", "ffv1", "png"}),  # none that needs frames reordered
-        holds=frozenset({"ac3", "mp2", "mp3", "pcm_s16le", "pcm_s24le", "pcm_u8"}),
+        holds=frozenset({"mp3", "pcm_s16le", "pcm_s24le", "pcm_u8"}),
         constant_rate=True,
         from_zero=True,
         negative=False,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fractions import Fraction
+from math import lcm
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +31,9 @@ from streamseg.sinks.video import VideoTrack
 
 _MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
 """What a container says of itself, not of its content."""
+
+_NOTICEABLE_MS = 45
+"""How far apart picture and sound may be before somebody sees it (ITU-R BT.1359)."""
 
 
 class Target(Protocol):
@@ -91,7 +96,7 @@ class MediaSink(Sink):
         """Encode one frame at its own time."""
         with self._failures():
             self._video.write(frame)
-        self.pts_exact = self._video.pts_exact
+        self._check_times()
 
     def copy(self, packets: Sequence[av.Packet[Any]]) -> None:
         """Mux packets of sound and subtitles."""
@@ -148,6 +153,8 @@ class MediaSink(Sink):
 
     def _open(self, video: VideoTrack, tracks: Tracks, sound: Treatment) -> None:
         options = dict(self._spec.options)
+        if self._spec.iso:
+            options["movie_timescale"] = str(_common_timescale(video, tracks))
         container = av.open(
             self._address, "w", self._spec.format, container_options=options, metadata_errors="replace"
         )
@@ -160,12 +167,20 @@ class MediaSink(Sink):
         container.start_encoding()
         self.audio = self._tracks.audio
 
+    def _check_times(self) -> None:
+        shifted = self._tracks.before_zero and not self._spec.negative
+        self.pts_exact = self._video.pts_exact and not shifted
+
     def _sum_up(self) -> None:
-        self.pts_exact = self._video.pts_exact
+        self._check_times()
         self.notes += self._tracks.notes
         picture, sound = self._video.offset, self._tracks.offset
         if picture is not None and sound is not None:
             self.av_offset_ms = round(float(picture - sound) * 1000, 3)
+            if abs(self.av_offset_ms) > _NOTICEABLE_MS:
+                self.notes.append(
+                    f"{self._extension!r} cannot start late: picture {self.av_offset_ms:+.0f} ms after sound"
+                )
 
     def _close_container(self) -> None:
         container, self._container = self._container, None
@@ -184,3 +199,10 @@ class MediaSink(Sink):
             raise SinkClosed(f"nobody reads {self.uri!r} any more") from error
         except (av.FFmpegError, OSError, ValueError) as error:
             raise SinkError(f"cannot write {self.uri!r}: {reason(error)}") from error
+
+
+def _common_timescale(video: VideoTrack, tracks: Tracks) -> int:
+    """Ticks per second in which picture and sound can both start exactly; edit lists count in them."""
+    picture = video.clock.tick.denominator
+    together = lcm(picture, *(Fraction(each.time_base or 1).denominator for each in tracks.streams))
+    return together if together < 2**31 else picture

@@ -19,6 +19,9 @@ PROTOCOLS = {
     "tcp": _MPEGTS,
 }
 
+_WHOLE_PACKETS = "pkt_size=1316"
+"""Seven packets of 188 bytes to a datagram: a lost one does not break its neighbours."""
+
 
 class NetworkSink(MediaSink):
     """A live stream to a server or a listener."""
@@ -26,4 +29,7 @@ class NetworkSink(MediaSink):
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError for a codec the protocol cannot carry; connects at the first frame."""
         protocol = destination.uri.partition(":")[0].lower()
-        self._set_up(destination, PROTOCOLS[protocol], f"{protocol}:", Direct(), destination.uri)
+        address = destination.uri
+        if protocol == "udp" and "pkt_size=" not in address:
+            address += ("&" if "?" in address else "?") + _WHOLE_PACKETS
+        self._set_up(destination, PROTOCOLS[protocol], f"{protocol}:", Direct(), address)

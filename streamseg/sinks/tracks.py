@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import av
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.format import AudioFormat
 from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -36,6 +37,10 @@ class Track(Protocol):
 
     offset: Fraction | None
     """Seconds by which its first packet moved; None before there was one."""
+    begin: Fraction | None
+    """Time of its first packet, as it came."""
+    before_zero: bool
+    """Its first packet comes before time zero."""
 
     def write(self, packet: av.Packet[Any]) -> None:
         """Take a packet of the source's, which stays as it is."""
@@ -50,19 +55,28 @@ class TrackWriter:
     def __init__(
         self, container: OutputContainer, spec: Container, tracks: Tracks, sound: Treatment, shift: Fraction
     ) -> None:
+        self._spec = spec
         self.notes: list[str] = []
         self.audio: Treatment = "none"
         self._by_stream: dict[int, Track] = {}
         self._sound: list[Track] = []
         for stream in tracks.streams:
-            track = self._open(container, spec, stream, sound, shift)
+            track = self._open(container, stream, sound, shift)
             if track is not None:
                 self._by_stream[stream.index] = track
 
     @property
     def offset(self) -> Fraction | None:
         """Seconds by which the first sound track moved."""
-        return next((track.offset for track in self._sound if track.offset is not None), None)
+        first = next((track for track in self._sound if track.offset is not None), None)
+        if first is None or first.begin is None:
+            return None
+        return -first.begin if self._spec.from_zero else first.offset
+
+    @property
+    def before_zero(self) -> bool:
+        """Some track begins before time zero: a muxer that cannot hold that shifts everything."""
+        return any(track.before_zero for track in self._by_stream.values())
 
     def copy(self, packets: Sequence[av.Packet[Any]]) -> None:
         """Write packets of any of the streams."""
@@ -86,11 +100,11 @@ class TrackWriter:
     def _open(
         self,
         container: OutputContainer,
-        spec: Container,
         stream: Stream,
         sound: Treatment,
         shift: Fraction,
     ) -> Track | None:
+        spec = self._spec
         name = f"{stream.type} track {stream.index} ({_codec_name(stream)})"
         if stream.type == "attachment" and spec.format == "matroska":
             container.add_stream_from_template(stream)
@@ -128,6 +142,8 @@ class CopiedTrack:
 
     def __init__(self, container: OutputContainer, stream: Stream, shift: Fraction, *, strict: bool) -> None:
         self.offset: Fraction | None = None
+        self.begin: Fraction | None = None
+        self.before_zero = False
         self._container = container
         self._stream = container.add_stream_from_template(stream)
         self._shift = shift
@@ -164,7 +180,9 @@ class CopiedTrack:
             dts = max(dts, self._last + self._step)
         self._last = dts
         if self.offset is None:
-            self.offset = max(dts, pts) * tick - shown * before
+            self.begin = shown * before
+            self.offset = max(dts, pts) * tick - self.begin
+            self.before_zero = dts < 0
         return dts, max(dts, pts)
 
 
@@ -173,6 +191,8 @@ class EncodedTrack:
 
     def __init__(self, container: OutputContainer, stream: Stream, encoder: str, shift: Fraction) -> None:
         self.offset: Fraction | None = None
+        self.begin: Fraction | None = None
+        self.before_zero = False
         self._decoder = _own_decoder(stream)
         rate, layout = _sound_format(encoder, self._decoder.sample_rate, self._decoder.layout)
         self._container = container
@@ -199,7 +219,7 @@ class EncodedTrack:
         for frame in self._decoder.decode(None):
             self._encode(frame, 0)
         self._resample(None)
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None))
 
     def _encode(self, frame: av.AudioFrame, skipped: int) -> None:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
@@ -216,7 +236,13 @@ class EncodedTrack:
         if self._resampler is not None:
             for resampled in self._resampler.resample(frame):
                 if resampled is not None:
-                    self._container.mux(self._stream.encode(resampled))
+                    self._mux(self._stream.encode(resampled))
+
+    def _mux(self, packets: Sequence[av.Packet[Any]]) -> None:
+        self.before_zero = self.before_zero or any(
+            packet.dts is not None and packet.dts < 0 for packet in packets
+        )
+        self._container.mux(packets)
 
     def _set_time(self, frame: av.AudioFrame, skipped: int) -> None:
         """Time by counting samples; the frame's own pts only sets the clock, at the start and after a gap."""
@@ -229,7 +255,8 @@ class EncodedTrack:
         frame.time_base = Fraction(1, frame.sample_rate)
         frame.pts = round(self._clock * frame.sample_rate)
         if self.offset is None and told is not None:
-            self.offset = Fraction(frame.pts, frame.sample_rate) - told + self._shift
+            self.begin = told - self._shift
+            self.offset = Fraction(frame.pts, frame.sample_rate) - self.begin
         self._clock += length
 
 
@@ -244,7 +271,8 @@ def _own_decoder(stream: Stream) -> AudioCodecContext:
 
 def _sound_format(encoder: str, rate: int, layout: AudioLayout) -> tuple[int, str]:
     """The sample rate and channel layout nearest to the source's that the encoder opens with."""
-    rates = Codec(encoder, "w").audio_rates
+    codec = Codec(encoder, "w")
+    rates = codec.audio_rates
     if rates and rate not in rates:
         rate = min(rates, key=lambda each: (each < rate, abs(each - rate)))
     plain = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(layout.nb_channels, "stereo")
@@ -253,6 +281,7 @@ def _sound_format(encoder: str, rate: int, layout: AudioLayout) -> tuple[int, st
         assert isinstance(context, AudioCodecContext)
         try:
             context.layout, context.sample_rate = name, rate
+            context.format = (codec.audio_formats or [AudioFormat("flt")])[0]
             context.open()
         except (av.FFmpegError, ValueError):
             continue

@@ -75,7 +75,7 @@ class VideoTrack:
         tick = spec.tick or (1 / self._rate if coarse else Fraction(video.time_base))
         self.clock = Clock(tick, max(Fraction(0), -first.time), spec.timeless)
         aspect = Fraction(video.sample_aspect_ratio)
-        kept = spec.aspect or encoder.name in _CARRIES_ASPECT
+        kept = spec.iso or encoder.name in _CARRIES_ASPECT
         size = first.size if kept else square_size(first.size, aspect)
         self._aspect = aspect if kept else Fraction(1)
         self._size = padded_size(size, convert.format, encoder.name)
@@ -140,7 +140,7 @@ class VideoTrack:
             context.qscale, context.global_quality = True, self._encoder.qscale * QP_TO_LAMBDA
         if not self._spec.b_frames:
             context.max_b_frames = 0
-        if self._encoder.name == "libx265" and self._spec.aspect:
+        if self._encoder.name == "libx265" and self._spec.iso:
             context.codec_tag = "hvc1"  # in MP4 and MOV Apple's players know no other
 
     def _expect(self, time: Fraction) -> None:
@@ -176,7 +176,7 @@ class VideoTrack:
 
     def _lengthen(self, packets: Sequence[av.Packet[Any]]) -> None:
         """Let the last packet last until the last frame ends: MP4 sums a track up in decoding order."""
-        if packets and self._spec.aspect:
+        if packets and self._spec.iso:
             self._note_lead(packets[0])
             last, end = packets[-1], round(self._end / self.clock.tick) - (self._lead or 0)
             last.duration = max(last.duration or 0, end - (end if last.dts is None else last.dts))

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import av
@@ -77,7 +78,7 @@ class WindowSink(Sink):
         if not self._open:
             return
         code = self._cv2.waitKey(1) & 0xFF
-        if self._cv2.getWindowProperty(_TITLE, self._cv2.WND_PROP_VISIBLE) < 1:
+        if not self._visible():
             self._open = False
             raise SinkClosed("the window was closed")
         if code == 0xFF:
@@ -87,6 +88,12 @@ class WindowSink(Sink):
             raise SinkClosed("the viewer quit")
         if self.on_key is not None:
             self.on_key(key)
+
+    def _visible(self) -> bool:
+        try:
+            return bool(self._cv2.getWindowProperty(_TITLE, self._cv2.WND_PROP_VISIBLE) >= 1)
+        except self._cv2.error:  # Qt's answer when its last window has gone
+            return False
 
     def close(self) -> None:
         """Close the window."""
@@ -117,8 +124,21 @@ def over_checkerboard(bgra: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _load_cv2() -> ModuleType:
-    # Qt tells the terminal about fonts it does not find.
-    os.environ.setdefault("QT_LOGGING_RULES", "*=false")
+    os.environ.setdefault("QT_LOGGING_RULES", "*=false")  # Qt tells the terminal about fonts it does not find
     import cv2
 
+    if _mixed_up(Path(cv2.__file__).parent):
+        raise SinkError(
+            "cannot open a window: PyAV was loaded before OpenCV, so Qt would hang; import cv2 before av"
+        )
     return cv2
+
+
+def _mixed_up(package: Path) -> bool:
+    """Tell whether OpenCV's Qt got PyAV's copies of libxcb-shape, -shm and -xfixes. Both wheels ship them by the
+    same names; whoever is loaded first provides them, and with PyAV's the first window never returns."""
+    try:
+        loaded = Path("/proc/self/maps").read_text()
+    except OSError:
+        return False
+    return (package / "qt" / "plugins").is_dir() and "/av.libs/libxcb-sh" in loaded

@@ -1,0 +1,358 @@
+"""Safety: nothing half-written under a final name, nothing overwritten unasked, every refusal one line."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import pytest
+
+from streamseg.errors import SinkError, StreamsegError, UsageError
+from streamseg.frame import Tracks, VideoFormat
+from streamseg.sinks import Encoding, Sink, open_sink
+from tests.clips import TICKS, frame_times, read_frames
+from tests.sinking import made_frames, write_frames
+
+TEN = list(range(0, 30_000, 3000))
+
+
+def started(path: Path | str) -> Sink:
+    """A sink in the middle of its work: five frames written."""
+    frames = made_frames(TEN[:5])
+    sink = open_sink(str(path), overwrite=True)
+    sink.start(VideoFormat(*frames[0].size, TICKS), frames[0], Tracks())
+    for frame in frames:
+        sink.write(frame)
+    return sink
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.gif", "out.png"])
+def test_the_final_name_appears_only_with_close(tmp_path: Path, name: str) -> None:
+    """While it is being written a file has another name; closing renames it, and nothing else is left."""
+    frames = made_frames(TEN[:1])
+    sink = open_sink(str(tmp_path / name))
+    sink.start(VideoFormat(*frames[0].size, TICKS), frames[0], Tracks())
+    sink.write(frames[0])
+    assert not (tmp_path / name).exists()
+    sink.close()
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv", "out.webm", "out.gif", "out.ts"])
+def test_abort_leaves_nothing_and_keeps_what_was_there(tmp_path: Path, name: str) -> None:
+    """Giving up removes the unfinished file; a file already there is as it was."""
+    path = tmp_path / name
+    path.write_bytes(b"precious")
+    started(path).abort()
+    assert path.read_bytes() == b"precious"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_sink_that_never_started_leaves_nothing(tmp_path: Path) -> None:
+    """The constructor creates nothing, and closing or aborting without a frame writes nothing."""
+    for name in ("out.mp4", "out.png", "out.gif", "out/%05d.png", "out/"):
+        open_sink(str(tmp_path / name)).close()
+        open_sink(str(tmp_path / name)).abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.gif", "out.png"])
+def test_an_existing_file_is_not_overwritten_unasked(tmp_path: Path, name: str) -> None:
+    """Without -y an existing file is refused; with it, replaced."""
+    path = tmp_path / name
+    path.write_bytes(b"old")
+    with pytest.raises(UsageError, match=r"exists; pass -y to overwrite it$"):
+        open_sink(str(path))
+    write_frames(path, made_frames(TEN[:1]), overwrite=True)
+    assert path.read_bytes() != b"old"
+
+
+@pytest.mark.parametrize("link", ["same", "symlink", "hardlink"])
+def test_an_input_is_never_overwritten(tmp_path: Path, link: str) -> None:
+    """Not even with -y, and not through a link of either kind."""
+    source = tmp_path / "in.mp4"
+    source.write_bytes(b"input")
+    target = source if link == "same" else tmp_path / "out.mp4"
+    if link == "symlink":
+        target.symlink_to(source)
+    if link == "hardlink":
+        target.hardlink_to(source)
+    with pytest.raises(UsageError, match="is the same file as input"):
+        open_sink(str(target), overwrite=True, inputs=["rtsp://camera/1", str(source)])
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """Overwriting through a symbolic link replaces what it points to."""
+    (tmp_path / "real.mp4").write_bytes(b"old")
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "real.mp4")
+    write_frames(tmp_path / "link.mp4", made_frames(TEN), overwrite=True)
+    assert (tmp_path / "link.mp4").is_symlink()
+    assert len(read_frames(tmp_path / "real.mp4")) == len(TEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        ("missing/out.mp4", SinkError, "there is no such folder; create it first"),
+        ("missing/deep/%05d.png", SinkError, "there is no such folder; create it first"),
+        ("file/out.mp4", SinkError, "it is a file, not a folder"),
+        ("out.xyz", UsageError, "nothing is known about files ending in '.xyz'; known are: .mp4"),
+        ("out.m3u8", UsageError, "nothing is known about files ending in '.m3u8'"),
+        ("x" * 300 + ".mp4", SinkError, "name too long"),
+        ("zero\0.mp4", SinkError, "null"),
+    ],
+)
+def test_places_that_cannot_be_written_are_refused_at_once(
+    tmp_path: Path, name: str, error: type[StreamsegError], says: str
+) -> None:
+    """Missing folders, unknown extensions and impossible names are one line before any work is done."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(error, match=says) as caught:
+        open_sink(f"{tmp_path}/{name}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_refused(tmp_path: Path) -> None:
+    """An unwritable folder is named before any work is done."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(SinkError, match="permission denied"):
+        open_sink(str(tmp_path / "out.mp4"))
+    tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "uri", ["srt://host:1", "web:8080", "vcam:", "ftp://me:secret@host/x.mp4", "", "/dev/null"]
+)
+def test_what_is_no_sink_is_answered_with_what_is(uri: str) -> None:
+    """Unknown schemes and devices are refused without giving a password away."""
+    with pytest.raises(UsageError, match=r"nothing can be written to|is nothing to write to") as caught:
+        open_sink(uri)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name", "says"),
+    [
+        (Encoding(codec="h266"), "out.mp4", "unknown codec 'h266'; '.mp4' can hold: h264, hevc"),
+        (Encoding(codec="aac"), "out.mp4", "unknown codec 'aac'"),
+        (Encoding(codec="prores"), "out.mp4", "'.mp4' cannot hold 'prores'; it can hold: h264"),
+        (Encoding(codec="h264"), "out.webm", "'.webm' cannot hold 'h264'; it can hold: vp8, vp9, av1"),
+        (
+            Encoding(codec="h264"),
+            "out.avi",
+            "'.avi' cannot hold 'h264'; it can hold: ffv1, mpeg4, mjpeg, png",
+        ),
+        (Encoding(preset="warp"), "out.mp4", "has no preset 'warp'; it has: ultrafast"),
+        (Encoding(preset="fast"), "out.webm", "encoder 'libvpx-vp9' has no presets"),
+        (Encoding(preset="fast", codec="av1"), "out.mp4", "has no preset 'fast'; it has: 0, 1"),
+        (Encoding(crf=70), "out.mp4", r"crf 70 is out of range; encoder 'libx264' takes 0 \(best\) to 51"),
+        (Encoding(crf=20, codec="ffv1"), "out.mkv", "encoder 'ffv1' knows no crf"),
+        (Encoding(crf=20, bitrate=10**6), "out.mp4", "pass one of the two"),
+        (Encoding(bitrate=-1), "out.mp4", "a bitrate of -1"),
+    ],
+)
+def test_options_an_encoder_lacks_are_answered_with_what_it_has(
+    tmp_path: Path, encoding: Encoding, name: str, says: str
+) -> None:
+    """Unknown codecs, codecs the container cannot hold, presets and crf: one line with what is possible."""
+    with pytest.raises(UsageError, match=says) as caught:
+        open_sink(str(tmp_path / name), encoding=encoding)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [
+        (Encoding(codec="libx264", preset="medium", crf=30), "out.mp4"),
+        (Encoding(codec="h265", preset="ultrafast"), "out.mov"),
+        (Encoding(codec="av1", preset="12"), "out.webm"),
+        (Encoding(codec="vp8"), "out.webm"),
+        (Encoding(bitrate=300_000), "out.webm"),
+        (Encoding(bitrate=300_000), "out.mp4"),
+        (Encoding(codec="mpeg4", bitrate=300_000), "out.mp4"),
+        (Encoding(codec="mjpeg"), "out.mov"),
+        (Encoding(codec="mpeg2"), "out.ts"),
+        (Encoding(codec="qtrle"), "out.mov"),
+        (Encoding(codec="libvpx-vp9"), "out.avi.mkv"),
+    ],
+)
+def test_every_codec_writes_what_can_be_read(tmp_path: Path, encoding: Encoding, name: str) -> None:
+    """By encoder's or usual name, with preset, crf or bitrate: ten frames go in, ten come out."""
+    path = tmp_path / name
+    write_frames(path, made_frames(TEN), encoding=encoding)
+    assert len(read_frames(path)) == 10
+
+
+FULL_DISK = """
+import resource, sys
+from tests.sinking import made_frames
+from streamseg.errors import SinkError
+from streamseg.frame import Tracks, VideoFormat
+from streamseg.sinks import Encoding, open_sink
+from tests.clips import TICKS
+before = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, before[1]))
+frames = made_frames([3000 * n for n in range(20)], size=(640, 480))
+sink = open_sink(sys.argv[1], encoding=Encoding(codec=sys.argv[2] or None))
+sink.start(VideoFormat(640, 480, TICKS), frames[0], Tracks())
+try:
+    for frame in frames:
+        sink.write(frame)
+    sink.close()
+except SinkError as error:
+    sink.abort()
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, before)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file size limit to play a full disk with")
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("out.mkv", "ffv1"), ("out.mp4", "mjpeg"), ("out.mov", "png"), ("out.gif", ""), ("p/%05d.png", "")],
+)
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    """When the system refuses to write more (a size limit stands in for the disk) the file is given up."""
+    ran = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / name), codec],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""
+    assert ran.stdout.strip().endswith("file too large")
+    assert ran.stdout.count("\n") == 1
+    assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
+
+
+def test_libraries_keep_quiet(tmp_path: Path) -> None:
+    """x264, x265, SVT-AV1 and libav say nothing on the terminal."""
+    script = (
+        "import sys; from tests.sinking import *\n"
+        "for name, codec in ('a.mp4', 'h264'), ('b.mp4', 'hevc'), ('c.mp4', 'av1'), ('d.webm', 'vp9'):\n"
+        "    write_frames(sys.argv[1] + '/' + name, made_frames([0, 3000]), encoding=Encoding(codec=codec))\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no named pipes in the file system")
+def test_a_named_pipe_is_written_directly(tmp_path: Path) -> None:
+    """What is no regular file is neither renamed over nor asked to be overwritten."""
+    pipe = tmp_path / "out.mkv"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    write_frames(pipe, made_frames(TEN))
+    (tmp_path / "read.mkv").write_bytes(reader.communicate()[0])
+    assert len(read_frames(tmp_path / "read.mkv")) == 10
+
+
+STDOUT = """
+import sys
+from tests.sinking import made_frames, write_frames
+ticks = [3000 * n for n in range(int(sys.argv[1]))]
+frames = made_frames(ticks, pixel_format=sys.argv[2], size=(35, 17))
+write_frames("-", frames)
+"""
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "rgb24"])
+def test_stdout_carries_yuv4mpeg(tmp_path: Path, pixel_format: str) -> None:
+    """`-` is a YUV4MPEG stream any player reads from a pipe, in every chroma format and more than 8 bits."""
+    with (tmp_path / "piped.y4m").open("wb") as file:
+        subprocess.run([sys.executable, "-c", STDOUT, "10", pixel_format], stdout=file, check=True)
+    stored = read_frames(tmp_path / "piped.y4m")
+    assert len(stored) == 10
+    assert stored[0].format.name == ("yuv444p" if pixel_format == "rgb24" else pixel_format)
+    assert (stored[0].width, stored[0].height) == (35, 17)
+    assert frame_times(tmp_path / "piped.y4m") == [ticks * TICKS for ticks in TEN]
+
+
+def test_who_stops_reading_ends_the_run_quietly() -> None:
+    """A closed pipe is SinkClosed, an ordinary end: no traceback, no message of the library's."""
+    script = STDOUT.replace('write_frames("-", frames)', "") + (
+        "from streamseg.errors import SinkClosed\n"
+        "try:\n    write_frames('-', frames)\n"
+        "except SinkClosed as error:\n    print(error, file=sys.stderr)\n"
+    )
+    writer = subprocess.Popen(
+        [sys.executable, "-c", script, "400", "yuv444p"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.read(100)
+    writer.stdout.close()
+    said = writer.stderr.read().decode()
+    writer.stderr.close()
+    assert writer.wait() == 0
+    assert said == "nobody reads '-' any more\n"
+
+
+def test_a_terminal_is_no_place_for_raw_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-o -` without a pipe is refused before a single byte is written."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with pytest.raises(UsageError, match="pipe it on"):
+        open_sink("-")
+
+
+def test_null_takes_and_counts() -> None:
+    """`null:` keeps nothing."""
+    sink = write_frames("null:", made_frames(TEN))
+    assert sink.frames == 10  # type: ignore[attr-defined]
+
+
+def test_a_stream_over_udp_arrives() -> None:
+    """`udp:` sends MPEG-TS, no encoder delay: packets of 188 bytes, each beginning with its sync byte."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.settimeout(10)
+        write_frames(f"udp://127.0.0.1:{receiver.getsockname()[1]}", made_frames(TEN))
+        datagram = receiver.recv(2000)
+    assert len(datagram) % 188 == 0
+    assert set(datagram[::188]) == {0x47}
+
+
+@pytest.mark.parametrize("scheme", ["rtmp", "tcp", "rtsp"])
+def test_a_server_that_is_not_there_is_one_line(scheme: str) -> None:
+    """No connection: one line, no credentials."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(SinkError, match=rf"^cannot write '{scheme}://\*\*\*@127.0.0.1") as caught:
+            write_frames(f"{scheme}://me:secret@127.0.0.1:{port}/live", made_frames(TEN))
+    assert "secret" not in str(caught.value)
+
+
+def test_metadata_of_the_source_is_kept(tmp_path: Path) -> None:
+    """Title and artist come along, what the old container said of itself does not."""
+    frames = made_frames(TEN)
+    sink = open_sink(str(tmp_path / "out.mp4"))
+    tracks = Tracks(
+        metadata={"title": "Ünïcode \udcff", "artist": "me", "major_brand": "qt  ", "encoder": "old"}
+    )
+    sink.start(VideoFormat(64, 48, TICKS), frames[0], tracks)
+    sink.write(frames[0])
+    sink.close()
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.metadata["artist"] == "me"
+        assert container.metadata["title"].startswith("Ünïcode")
+        assert container.metadata["encoder"] != "old"
+        assert container.metadata["major_brand"] == "isom"
+
+
+def test_a_rename_that_fails_is_one_line_too(tmp_path: Path) -> None:
+    """When something takes the final name while writing, the unfinished file goes and one line says why."""
+    sink = started(tmp_path / "out.mkv")
+    (tmp_path / "out.mkv").mkdir()
+    (tmp_path / "out.mkv" / "full").write_bytes(b"")
+    with pytest.raises(SinkError, match=r"^cannot write .*out.mkv': is a directory$"):
+        sink.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["out.mkv"]

@@ -1,0 +1,350 @@
+"""Pixels: native formats kept, depth and chroma kept, colours tagged and converted right, any size taken."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamseg.errors import SinkError, UsageError
+from streamseg.frame import Frame
+from streamseg.sinks import Encoding
+from streamseg.sinks.codecs import pixel_formats
+from streamseg.sinks.pixels import Conversion, best_format, grey_as_luma, rows, shape
+from tests.clips import read_frames
+from tests.sinking import made_frames, write_frames
+
+FORMATS = [
+    "yuv420p",
+    "yuvj420p",
+    "yuv422p",
+    "yuv444p",
+    "nv12",
+    "yuv420p10le",
+    "p010le",
+    "yuv422p10le",
+    "yuv444p12le",
+    "gray",
+    "gray10le",
+    "rgb24",
+    "bgr24",
+    "gbrp",
+    "gbrp10le",
+    "bgr0",
+]
+FAST = Encoding(preset="ultrafast")
+
+
+def first(path: Path) -> av.VideoFrame:
+    """The first frame of a clip."""
+    return read_frames(path)[0]
+
+
+def planes(picture: av.VideoFrame) -> list[bytes]:
+    """The samples of every plane, padding left out."""
+    wide = 2 if shape(picture.format.name).depth > 8 else 1
+    packed = [
+        wide * sum(each.plane == index for each in picture.format.components)
+        for index in range(len(picture.planes))
+    ]
+    return [
+        rows(plane)[:, : plane.width * sample].tobytes()
+        for plane, sample in zip(picture.planes, packed, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pixel_format", "codec", "extension"),
+    [
+        ("yuv420p10le", "h264", "mp4"),
+        ("yuv422p10le", "h264", "mkv"),
+        ("yuv444p10le", "h264", "mov"),
+        ("yuv420p10le", "hevc", "mp4"),
+        ("yuv420p12le", "hevc", "mkv"),
+        ("yuv444p12le", "hevc", "mp4"),
+        ("yuv420p10le", "av1", "mkv"),
+        ("yuv422p10le", "prores", "mov"),
+        ("yuv420p10le", "ffv1", "mkv"),
+        ("yuv422p12le", "ffv1", "mkv"),
+        ("yuv422p", "h264", "mp4"),
+        ("yuv444p", "vp9", "webm"),
+        ("yuvj420p", "h264", "mp4"),
+        ("gray", "ffv1", "mkv"),
+        ("gray10le", "ffv1", "mkv"),
+    ],
+)
+def test_an_encoder_that_takes_the_native_format_gets_it(
+    tmp_path: Path, pixel_format: str, codec: str, extension: str
+) -> None:
+    """10 and 12 bits, 4:2:2, 4:4:4, full range and grey come out as they went in."""
+    path = tmp_path / f"out.{extension}"
+    write_frames(path, made_frames([0, 3000], pixel_format=pixel_format), encoding=Encoding(codec=codec))
+    assert first(path).format.name == pixel_format
+
+
+@pytest.mark.parametrize(
+    ("source", "encoder", "expected"),
+    [
+        ("p010le", "libx264", "yuv420p10le"),
+        ("yuv420p12le", "libx264", "yuv420p10le"),
+        ("yuv422p12le", "libx264", "yuv422p10le"),
+        ("yuv411p", "libx264", "yuv422p"),
+        ("yuv420p", "prores_ks", "yuv422p10le"),
+        ("yuv420p10le", "libvpx-vp9", "yuv420p"),
+        ("yuv444p", "libsvtav1", "yuv420p"),
+        ("rgb24", "libx264", "yuv420p"),
+        ("gbrp10le", "libx264", "yuv420p10le"),
+        ("gray10le", "libx265", "yuv420p10le"),
+        ("rgb24", "prores_ks", "yuv444p10le"),
+        ("yuva420p", "prores_ks", "yuva444p10le"),
+        ("rgba", "libvpx-vp9", "yuva420p"),
+        ("rgba", "libx264", None),
+        ("yuva420p", "libx265", None),
+        ("nv12", "wrapped_avframe", "yuv420p"),
+        ("p010le", "wrapped_avframe", "yuv420p10le"),
+    ],
+)
+def test_the_nearest_format_loses_least(source: str, encoder: str, expected: str | None) -> None:
+    """Depth goes last, then chroma; RGB and grey become what players show; lost transparency is no option."""
+    assert best_format(source, encoder, pixel_formats(encoder)) == expected
+
+
+@pytest.mark.parametrize("pixel_format", [name for name in FORMATS if name not in ("nv12", "p010le", "bgr0")])
+def test_ffv1_keeps_every_sample(tmp_path: Path, pixel_format: str) -> None:
+    """Lossless in .mkv: planar formats keep their planes to the byte, packed RGB its pixels."""
+    path = tmp_path / "out.mkv"
+    frames = made_frames([0, 3000], size=(37, 23), pixel_format=pixel_format)
+    write_frames(path, frames, encoding=Encoding(codec="ffv1"))
+    stored = first(path)
+    assert (stored.width, stored.height) == (37, 23)
+    if shape(pixel_format).rgb:
+        name = "rgb48le" if shape(pixel_format).depth > 8 else "rgb24"
+        assert np.array_equal(stored.to_ndarray(format=name), frames[0].picture.to_ndarray(format=name))
+    else:
+        assert planes(stored) == planes(frames[0].picture)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    width=st.integers(1, 70),
+    height=st.integers(1, 70),
+    pixel_format=st.sampled_from(FORMATS),
+    extension=st.sampled_from(["mp4", "mkv", "webm", "mov"]),
+)
+def test_any_size_in_any_format_is_taken(
+    tmp_path_factory: pytest.TempPathFactory, width: int, height: int, pixel_format: str, extension: str
+) -> None:
+    """From 1x1 to 70x70 in every format: out comes that size, at most rounded up to even, and the picture."""
+    path = tmp_path_factory.mktemp("sizes") / f"out.{extension}"
+    frames = made_frames([0, 3000], size=(width, height), pixel_format=pixel_format)
+    encoding = Encoding(codec="ffv1") if extension == "mkv" else Encoding(crf=1)
+    write_frames(path, frames, encoding=encoding)
+    stored = first(path)
+    assert width <= stored.width <= width + 1
+    assert height <= stored.height <= height + 1
+    luma, before = (
+        rows(Conversion(each, "gray", "png")(each).planes[0]) for each in (stored, frames[0].picture)
+    )
+    assert abs(int(luma[0, 0]) - int(before[0, 0])) <= 40
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 3), (35, 17)])
+def test_odd_pictures_are_padded_with_their_own_edge(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Where 4:2:0 needs even sizes the last column and row are repeated: no black line, no refusal."""
+    path = tmp_path / "out.mp4"
+    write_frames(path, made_frames([0, 3000], size=size), encoding=Encoding(codec="h264", crf=0))
+    luma = rows(first(path).planes[0])
+    width, height = size
+    if width % 2:
+        assert np.array_equal(luma[:height, width], luma[:height, width - 1])
+    if height % 2:
+        assert np.array_equal(luma[height, :width], luma[height - 1, :width])
+
+
+def test_colours_of_rgb_become_tagged_bt709(tmp_path: Path) -> None:
+    """Pure red in an MP4 is Y 63, Cb 102, Cr 240 (BT.709, limited range), and tagged so."""
+    red = av.VideoFrame.from_ndarray(np.full((32, 32, 3), (255, 0, 0), np.uint8), format="rgb24")
+    red.pts, red.time_base = 0, Fraction(1, 30)
+    path = tmp_path / "out.mp4"
+    write_frames(path, [Frame(red, 0.0)], encoding=Encoding(crf=1))
+    stored = first(path)
+    codes = [int(rows(plane)[8, 8]) for plane in stored.planes]
+    assert max(abs(code - wanted) for code, wanted in zip(codes, (63, 102, 240), strict=True)) <= 1
+    assert (stored.colorspace, stored.color_primaries, stored.color_trc, stored.color_range) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mkv", "mov", "webm"])
+def test_colour_tags_are_carried(tmp_path: Path, extension: str) -> None:
+    """Matrix, primaries, transfer and range of an HDR frame are those of the file."""
+    frames = made_frames([0, 3000], pixel_format="yuv420p10le")
+    for frame in frames:
+        frame.picture.colorspace, frame.picture.color_range = 9, 1
+        frame.picture.color_primaries, frame.picture.color_trc = 9, 16
+    path = tmp_path / f"out.{extension}"
+    write_frames(path, frames)
+    stored = first(path)
+    assert (stored.colorspace, stored.color_primaries, stored.color_trc, stored.color_range) == (9, 9, 16, 1)
+
+
+def test_full_range_becomes_limited_where_it_cannot_be_told(tmp_path: Path) -> None:
+    """ProRes means limited range: white of a full-range frame, 255, becomes 940 of 10 bits."""
+    white = av.VideoFrame(32, 32, "yuvj420p")
+    for plane, code in zip(white.planes, (255, 128, 128), strict=True):
+        plane.update(bytes([code]) * plane.buffer_size)
+    white.pts, white.time_base = 0, Fraction(1, 30)
+    path = tmp_path / "out.mov"
+    write_frames(path, [Frame(white, 0.0)], encoding=Encoding(codec="prores"))
+    assert abs(int(rows(first(path).planes[0]).view(np.uint16)[4, 4]) - 940) <= 4
+
+
+@pytest.mark.parametrize(("name", "target"), [("gray", "yuv420p"), ("gray10le", "yuv420p10le")])
+def test_grey_of_limited_range_keeps_its_code_values(name: str, target: str) -> None:
+    """Grey from a video is luma already; only grey of full range is scaled."""
+    grey = made_frames([0], pixel_format=name)[0].picture
+    grey.color_range = 1
+    assert planes(grey_as_luma(grey, target))[0] == planes(grey)[0]
+    assert planes(Conversion(grey, target, "libx264")(grey))[0] == planes(grey)[0]
+    grey.color_range = 2
+    assert planes(Conversion(grey, target, "libx264")(grey))[0] != planes(grey)[0]
+
+
+def test_grey_of_another_depth_becomes_luma() -> None:
+    """12-bit grey of limited range fits into 10-bit YUV: the same values, two bits fewer."""
+    grey = made_frames([0], pixel_format="gray12le")[0].picture
+    before = rows(grey.planes[0]).view(np.uint16)[:, : grey.width]
+    after = rows(grey_as_luma(grey, "yuv420p10le").planes[0]).view(np.uint16)[:, : grey.width]
+    assert np.abs(before / 4 - after).max() <= 2
+
+
+@pytest.mark.parametrize(("extension", "stored"), [("mov", "yuva444p12le"), ("mkv", "bgra"), ("nut", "bgra")])
+def test_transparency_is_kept_by_containers_that_can(tmp_path: Path, extension: str, stored: str) -> None:
+    """ProRes 4444 in .mov (its decoder says 12 bits) and FFV1 in .mkv: the alpha plane comes out."""
+    path = tmp_path / f"out.{extension}"
+    write_frames(path, cut_out("rgba"))
+    assert first(path).format.name == stored
+    assert np.abs(alpha_of(first(path)) - half_transparent()).max() <= 2
+
+
+def test_transparency_in_webm_is_there_for_who_reads_it(tmp_path: Path) -> None:
+    """VP9 with its alpha layer, as libvpx's decoder (and a browser) sees it."""
+    path = tmp_path / "out.webm"
+    write_frames(path, cut_out("yuva420p"))
+    decoder = av.CodecContext.create("libvpx-vp9", "r")
+    with av.open(str(path)) as container:
+        packet = next(container.demux(video=0))
+        decoded = decoder.decode(packet)[0]
+    assert decoded.format.name == "yuva420p"
+    assert np.abs(alpha_of(decoded) - half_transparent()).mean() <= 4
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi", "out.ts", "out.y4m", "out.flv"])
+def test_transparency_that_would_be_lost_is_refused(tmp_path: Path, name: str) -> None:
+    """One line says where transparency can go, and nothing is written."""
+    with pytest.raises(UsageError, match=r"cannot hold transparency; use .*\.mov"):
+        write_frames(tmp_path / name, cut_out("yuva420p"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_codec_without_alpha_is_named(tmp_path: Path) -> None:
+    """Asking for H.264 and transparency in .mov says which codecs can."""
+    with pytest.raises(UsageError, match="codec 'libx264' cannot hold transparency; use prores"):
+        write_frames(tmp_path / "out.mov", cut_out("rgba"), encoding=Encoding(codec="h264"))
+
+
+@pytest.mark.parametrize("extension", ["mkv", "mov", "mp4", "webm", "nut", "ts", "avi", "flv"])
+def test_label_maps_are_stored_without_loss(tmp_path: Path, extension: str) -> None:
+    """Every container keeps the colours of a palette picture to the byte, odd size included."""
+    path = tmp_path / f"out.{extension}"
+    ids = (np.arange(23 * 37) % 21).astype(np.uint8).reshape(23, 37)
+    colours = np.stack([np.full(256, 255), *(np.arange(256) * k % 256 for k in (3, 5, 7))], axis=-1).astype(
+        np.uint8
+    )
+    frames = []
+    for index in range(3):
+        picture = av.VideoFrame.from_ndarray(((ids + index) % 21, colours), format="pal8")
+        picture.pts, picture.time_base, picture.duration = index, Fraction(1, 10), 1
+        frames.append(Frame(picture, 0.0))
+    write_frames(path, frames, rate=Fraction(10))
+    for index, stored in enumerate(read_frames(path)):
+        assert np.array_equal(stored.to_ndarray(format="rgb24"), colours[(ids + index) % 21][..., 1:])
+
+
+@pytest.mark.parametrize(
+    ("extension", "codec"),
+    [
+        ("mp4", None),
+        ("mov", "prores"),
+        ("mkv", None),
+        ("mkv", "ffv1"),
+        ("webm", None),
+        ("ts", None),
+        ("avi", None),
+    ],
+)
+def test_the_display_size_is_right(tmp_path: Path, extension: str, codec: str | None) -> None:
+    """Pixels 4/3 as wide as high: the file either says so or has square pixels and the wider picture."""
+    path = tmp_path / f"out.{extension}"
+    frames = made_frames(range(0, 60_000, 3000), size=(48, 48))
+    write_frames(path, frames, encoding=Encoding(codec=codec), aspect=Fraction(4, 3))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        assert (stream.width * aspect, stream.height) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((64, 24), (64, 24)), ((20, 48), (20, 48)), ((640, 480), (64, 48))]
+)
+def test_frames_of_another_size_are_fitted_into_the_first(
+    tmp_path: Path, size: tuple[int, int], box: tuple[int, int]
+) -> None:
+    """A later frame of another shape is scaled, keeps its proportions and is framed in black; times stay."""
+    path = tmp_path / "out.mkv"
+    white = made_frames([3000], size=size)[0]
+    for plane, code in zip(white.picture.planes, (235, 128, 128), strict=True):
+        plane.update(bytes([code]) * plane.buffer_size)
+    sink = write_frames(path, [*made_frames([0]), white], encoding=Encoding(codec="ffv1"))
+    stored = read_frames(path)[1]
+    luma = rows(stored.planes[0])[:, :64]
+    lit = luma > 125
+    assert (lit.any(axis=0).sum(), lit.any(axis=1).sum()) == box
+    assert sink.pts_exact == (stored.pts * stored.time_base == Fraction(3000, 90_000))
+
+
+def test_an_encoder_that_refuses_is_named(tmp_path: Path) -> None:
+    """A size the encoder cannot do is one line with the encoder, the size and a way out; nothing is left."""
+    with pytest.raises(SinkError, match=r"encoder 'libx265' refuses 2x2 yuv420p; try another codec"):
+        write_frames(tmp_path / "out.mp4", made_frames([0], size=(2, 2)), encoding=Encoding(codec="hevc"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def half_transparent() -> np.ndarray:
+    """(48, 64) alpha: left half clear, right half opaque."""
+    alpha = np.zeros((48, 64), int)
+    alpha[:, 32:] = 255
+    return alpha
+
+
+def alpha_of(picture: av.VideoFrame) -> np.ndarray:
+    """(48, 64) alpha of a picture, as 8 bits."""
+    if picture.format.name == "yuva444p12le":
+        return rows(picture.planes[3]).view(np.uint16)[:48, :64].astype(int) * 255 // 4095
+    if picture.format.name == "yuva420p":
+        return rows(picture.planes[3])[:48, :64].astype(int)
+    return picture.to_ndarray(format="rgba")[..., 3].astype(int)
+
+
+def cut_out(pixel_format: str) -> list[Frame]:
+    """Two frames, the left half transparent."""
+    frames = made_frames([0, 3000], pixel_format="rgba")
+    for frame in frames:
+        pixels = frame.picture.to_ndarray()
+        pixels[..., 3] = half_transparent()
+        picture = av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format=pixel_format)
+        frame.picture = frame.with_picture(picture).picture
+    return frames

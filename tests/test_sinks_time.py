@@ -1,0 +1,121 @@
+"""Times: every pts comes out as it went in, and `pts_exact` says whether it did."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamseg.sinks import Encoding
+from tests.clips import TICKS, frame_times
+from tests.sinking import made_frames, write_frames
+
+UNEVEN = [0, 3000, 6100, 9000, 20000, 20001, 40000, 43003, 46000, 50000, 59999]
+LATE = [ticks + 450_000 for ticks in UNEVEN]
+EVEN = list(range(0, 30_000, 3000))
+FAST = Encoding(preset="ultrafast")
+
+
+def times(ticks: list[int], time_base: Fraction = TICKS) -> list[Fraction]:
+    """Seconds of every tick."""
+    return [each * time_base for each in ticks]
+
+
+@pytest.mark.parametrize("pts", [UNEVEN, LATE], ids=["uneven", "late"])
+@pytest.mark.parametrize("extension", ["mp4", "m4v", "mov", "ts", "m2ts", "nut"])
+def test_uneven_times_in_ticks_of_90_000_come_out_exactly(
+    tmp_path: Path, extension: str, pts: list[int]
+) -> None:
+    """Variable frame rate, two frames one tick apart and a start at five seconds survive, B-frames or not."""
+    path = tmp_path / f"out.{extension}"
+    sink = write_frames(path, made_frames(pts))
+    assert frame_times(path) == times(pts)
+    assert sink.pts_exact
+
+
+@pytest.mark.parametrize("extension", ["mkv", "webm", "flv"])
+def test_containers_that_count_milliseconds_are_exact_on_their_grid(tmp_path: Path, extension: str) -> None:
+    """Whole milliseconds, uneven and late, come out exactly, and the sink says so."""
+    pts = [5000, 5033, 5066, 5100, 5500, 5501, 7000]
+    path = tmp_path / f"out.{extension}"
+    sink = write_frames(path, made_frames(pts, time_base=Fraction(1, 1000), duration=33))
+    assert frame_times(path) == times(pts, Fraction(1, 1000))
+    assert sink.pts_exact
+
+
+@pytest.mark.parametrize("extension", ["mkv", "webm", "flv"])
+def test_rounding_to_milliseconds_is_admitted(tmp_path: Path, extension: str) -> None:
+    """Off that grid every time is right to half a millisecond, and `pts_exact` is false."""
+    path = tmp_path / f"out.{extension}"
+    sink = write_frames(path, made_frames(UNEVEN))
+    assert not sink.pts_exact
+    off = [abs(got - wanted) for got, wanted in zip(frame_times(path), times(UNEVEN), strict=True)]
+    assert 0 < max(off) <= Fraction(1, 2000)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "webm", "ts", "flv", "nut", "avi", "y4m", "gif"])
+@pytest.mark.parametrize(
+    "pts", [EVEN, UNEVEN, LATE, [t - 4500 for t in EVEN]], ids=["even", "uneven", "late", "early"]
+)
+def test_pts_exact_tells_the_truth(tmp_path: Path, extension: str, pts: list[int]) -> None:
+    """Read back, the times equal the frames' own if and only if the sink said so; no frame is ever lost."""
+    path = tmp_path / f"out.{extension}"
+    sink = write_frames(path, made_frames(pts))
+    read = frame_times(path)
+    assert len(read) == len(pts)
+    assert (read == times(pts)) == sink.pts_exact
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov"])
+def test_the_last_frame_keeps_its_length(tmp_path: Path, extension: str) -> None:
+    """The file ends when its last frame does, although the encoder reorders frames of uneven length."""
+    path = tmp_path / f"out.{extension}"
+    frames = made_frames(UNEVEN, duration=9000)
+    write_frames(path, frames)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        length = stream.duration * stream.time_base
+    assert length == (UNEVEN[-1] + 9000) * TICKS
+
+
+def test_an_avi_keeps_gaps_to_the_frame(tmp_path: Path) -> None:
+    """AVI counts frames: uneven times come out within one frame, in order, none lost."""
+    path = tmp_path / "out.avi"
+    write_frames(path, made_frames(EVEN[:4] + [t + 30_000 for t in EVEN]))
+    off = [
+        abs(a - b)
+        for a, b in zip(frame_times(path), times(EVEN[:4] + [t + 30_000 for t in EVEN]), strict=True)
+    ]
+    assert max(off) <= Fraction(1, 30)
+
+
+def test_frames_are_lent_not_changed(tmp_path: Path) -> None:
+    """A sink with a clock of its own gives the frame back with its pts, time base and duration."""
+    frames = made_frames(EVEN)
+    before = [(f.picture.pts, f.picture.time_base, f.picture.duration) for f in frames]
+    write_frames(tmp_path / "out.avi", frames)
+    assert [(f.picture.pts, f.picture.time_base, f.picture.duration) for f in frames] == before
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    steps=st.lists(st.integers(1, 200_000), min_size=1, max_size=12),
+    base=st.sampled_from(["1/90000", "1001/30000", "1/30", "1/1000", "1/48000", "1/1000000", "1/12800"]),
+    start=st.integers(0, 10**6),
+)
+def test_any_times_in_any_time_base_are_kept_by_mp4(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[int], base: str, start: int
+) -> None:
+    """Whatever the steps and the time base, an MP4 gives them back."""
+    pts = [start]
+    for step in steps:
+        pts.append(pts[-1] + step)
+    time_base = Fraction(base)
+    path = tmp_path_factory.mktemp("times") / "out.mp4"
+    sink = write_frames(path, made_frames(pts, size=(16, 16), time_base=time_base, duration=1), encoding=FAST)
+    assert frame_times(path) == times(pts, time_base)
+    assert sink.pts_exact
