@@ -122,6 +122,7 @@ MISUSE = {
         ["did you mean: streamseg run talk.mp4 -o a.mp4"],
     ),
     "number that is none": (["run", "test:", "--crf", "good"], ["--crf", "'good'", "from 0 to 63"]),
+    "share that is none": (["run", "test:", "--threshold", "high"], ["--threshold", "'high'", "from 0 to 1"]),
     "number out of bounds": (["run", "test:", "--threshold", "7"], ["--threshold", "'7'", "from 0 to 1"]),
     "negative feather": (["run", "test:", "--feather", "-1"], ["--feather", "'-1'", "0 or more"]),
     "no duration": (["run", "test:", "--duration", "0"], ["--duration", "'0'", "above 0"]),

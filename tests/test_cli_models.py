@@ -145,3 +145,16 @@ def test_import_of_no_network(cli: Cli, folder: Path, tmp_path: Path) -> None:
     assert cli("models", "import", tmp_path / "notes.txt").code == 2
     assert cli("models", "import", tmp_path / "notes.onnx").code == 1
     assert "notes.onnx" in cli("models", "import", tmp_path / "notes.onnx").error
+
+
+def test_show_tells_of_address_and_states(cli: Cli, folder: Path) -> None:
+    """An address, a network that remembers, values of its own for each colour: all of it is shown."""
+    card(folder, "remote", url="https://models.example/remote.onnx")
+    path = folder / "remote.toml"
+    text = path.read_text().replace("[output]", "scale = 1.0\nmean = [1.0, 2.0, 3.0]\n\n[output]")
+    path.write_text(text + '\n[[states]]\ninput = "r1i"\noutput = "r1o"\nshape = [1, 16, 4, 4]\n')
+    said = cli("models", "show", "remote")
+    assert said.code == 0, said.err
+    assert "address      https://models.example/remote.onnx" in said.out
+    assert "values       (code * 1 - (1, 2, 3)) / 1" in said.out
+    assert "state        r1i <- r1o 1x16x4x4" in said.out

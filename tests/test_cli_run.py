@@ -132,29 +132,6 @@ def test_live_keeps_to_the_clock(cli: Cli, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["wall_s"] >= 0.4
 
 
-def test_report_holds_what_was_promised(cli: Cli, clip: Path, tmp_path: Path) -> None:
-    """--report writes the documented fields with true values."""
-    said = cli.run(clip, "-o", tmp_path / "out.mp4", "--report", tmp_path / "report.json")
-    assert said.code == 0, said.err
-    report = json.loads((tmp_path / "report.json").read_text())
-    expected = {
-        "source": str(clip),
-        "model": "selfie",
-        "runtime": "null",
-        "effect": "silhouette",
-        "audio": "copied",
-    }
-    assert {key: report[key] for key in expected} == expected
-    counts = {"frames_in": 15, "frames_out": 15, "frames_dropped": 0, "frames_repaired": 0, "reconnects": 0}
-    assert {key: report[key] for key in counts} == counts
-    assert report["sinks"] == [str(tmp_path / "out.mp4")]
-    assert report["pts_exact"] is True
-    assert report["duration_s"] == pytest.approx(0.5, abs=0.01)
-    assert set(report["latency_ms"]) == {"p50", "p95", "p99", "max"}
-    assert all(set(stage) == {"p50", "p95"} for stage in report["stage_ms"].values())
-    assert {"wall_s", "fps", "av_offset_ms", "peak_rss_mb", "failures"} <= set(report)
-
-
 def test_existing_files_are_kept_unless_told(cli: Cli, clip: Path, tmp_path: Path) -> None:
     """Without -y an existing output is refused and stays as it was; with -y it is replaced."""
     target = tmp_path / "out.mp4"
@@ -191,25 +168,23 @@ def test_one_file_cannot_be_two_outputs(cli: Cli, clip: Path, tmp_path: Path) ->
     assert not (tmp_path / "out.mp4").exists()
 
 
-@pytest.mark.parametrize("name", ["in.mp4", "out.mp4", "notes.txt", "folder", "nowhere/report.json"])
-def test_report_replaces_nothing_else(cli: Cli, clip: Path, tmp_path: Path, name: str) -> None:
-    """--report refuses to replace the input, an output, another file or a folder, or to make folders."""
-    (tmp_path / "notes.txt").write_text("precious")
-    (tmp_path / "folder").mkdir()
-    before = {path.name for path in tmp_path.iterdir()}
-    said = cli.run(clip, "-o", tmp_path / "out.mp4", "--report", tmp_path / name)
-    assert said.code == 2
-    assert "report" in said.error
-    assert {path.name for path in tmp_path.iterdir()} == before
+def test_one_of_several_outputs_fails(cli: Cli, tmp_path: Path) -> None:
+    """The others are finished, the failure is told even with --quiet, and the exit code is 1."""
+    nobody = "tcp://127.0.0.1:9"
+    said = cli.run(SHORT, "-o", nobody, "-o", tmp_path / "out.mp4", "-q")
+    assert said.code == 1
+    assert nobody in said.error
+    assert len(read_frames(tmp_path / "out.mp4")) == 10
 
 
-def test_report_replaces_an_older_report(cli: Cli, tmp_path: Path) -> None:
-    """A report, or an empty file made for one, may be written over."""
-    target = tmp_path / "report.json"
-    target.touch()
-    for _ in range(2):
-        assert cli.run(SHORT, "-o", "null:", "--report", target, "-q").code == 0
-    assert json.loads(target.read_text())["frames_out"] == 10
+def test_what_was_left_out_is_told(cli: Cli, clip: Path, tmp_path: Path) -> None:
+    """A track that the output cannot hold is a line at the end; --quiet is silent about it."""
+    said = cli.run(clip, "-o", tmp_path / "out.gif")
+    assert said.code == 0
+    summary, note = said.err.splitlines()
+    assert "sound: none" in summary
+    assert note.startswith("note: audio track 1")
+    assert cli.run(clip, "-o", tmp_path / "out.gif", "-q", "-y").err == ""
 
 
 def test_missing_input(cli: Cli, tmp_path: Path) -> None:
@@ -223,25 +198,24 @@ def test_missing_input(cli: Cli, tmp_path: Path) -> None:
 def test_missing_output_folder(cli: Cli, tmp_path: Path) -> None:
     """An output in a folder that is not there is refused before anything is read or made."""
     said = cli.run(SHORT, "-o", tmp_path / "nowhere" / "out.mp4")
-    assert said.code in (1, 2)
+    assert said.code == 1
     assert "nowhere" in said.error
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(hasattr(os, "geteuid") and os.geteuid() == 0, reason="root may write everywhere")
-def test_unwritable_output_folder(cli: Cli, tmp_path: Path) -> None:
-    """An output in a folder that may not be written is one line."""
-    (tmp_path / "locked").mkdir(mode=0o500)
-    said = cli.run(SHORT, "-o", tmp_path / "locked" / "out.mp4")
-    assert said.code in (1, 2)
-    assert "locked" in said.error
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder nobody may write to")
+def test_unwritable_output_folder(cli: Cli) -> None:
+    """An output in a folder that cannot be written is one line."""
+    said = cli.run(SHORT, "-o", "/proc/out.mp4")
+    assert said.code == 1
+    assert "/proc" in said.error
 
 
 def test_background_that_is_no_picture(cli: Cli, tmp_path: Path) -> None:
     """A background that cannot be read is named."""
     (tmp_path / "beach.jpg").write_text("sand")
     said = cli.run(SHORT, "-o", "null:", "--effect", "replace", "--background", tmp_path / "beach.jpg")
-    assert said.code in (1, 2)
+    assert said.code == 1
     assert "beach.jpg" in said.error
 
 

@@ -190,6 +190,32 @@ class Driver:
         return 0
 
 
+def test_cameras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cameras are listed; one that may not be opened is told with the command that helps."""
+    monkeypatch.setattr("streamseg.sources.camera.list_cameras", lambda: ["/dev/null"])
+    assert doctor.cameras().found == "/dev/null"
+    monkeypatch.setattr("streamseg.sources.camera.list_cameras", lambda: ["/dev/video99"])
+    locked = doctor.cameras()
+    assert locked.found == "no permission for /dev/video99"
+    assert locked.fix is not None
+    assert "usermod" in locked.fix
+
+
+def test_opencv_without_windows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The headless OpenCV does everything but windows: told, with the command that changes it."""
+    monkeypatch.setattr("cv2.getBuildInformation", lambda: "  GUI:                           NONE\n")
+    found = fact("windows")
+    assert found.state == "not needed"
+    assert found.fix is not None
+    assert "opencv-python-headless" in found.fix
+
+
+def test_elsewhere_the_desktop_is_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """macOS and Windows have no DISPLAY to look for."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert doctor.screen().state == "good"
+
+
 def test_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a driver, its CUDA version and the GPUs are told."""
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())

@@ -29,7 +29,7 @@ def execute(request: Request) -> int:
         target = report_file(request, source.paths)
         segmenter = opened.enter_context(request.open_segmenter(labels=recipe.needs_labels))
         compositor = opened.enter_context(
-            open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.foreground)
+            open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named)
         )
         control = Control()
         Keys(request, control, Path.cwd()).listen(sinks)
@@ -51,9 +51,10 @@ def execute(request: Request) -> int:
                     save(told, target)
                 raise
     save(report, target)
-    if not request.quiet:
-        conclude(report)
-    return INTERRUPTED if interrupts.caught else 0
+    conclude(report, quiet=request.quiet)
+    if interrupts.caught:
+        return INTERRUPTED
+    return 1 if lost_a_sink(report) else 0
 
 
 def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:
@@ -94,13 +95,25 @@ def save(report: Report, path: Path | None) -> None:
         ) from error
 
 
-def conclude(report: Report) -> None:
+def conclude(report: Report, *, quiet: bool) -> None:
     """Tell what came of the run."""
-    say(summary(report))
-    for note in report.notes:
-        say(f"note: {note}")
+    if not quiet:
+        say(summary(report))
+        for note in report.notes:
+            say(f"note: {note}")
     for failure in report.failures:
-        say(f"warning: {failure}")
+        if lost_a_sink(report):
+            say(f"error: {failure}")
+        elif not quiet:
+            say(f"warning: {failure}")
+
+
+def lost_a_sink(report: Report) -> bool:
+    """Whether one of several sinks failed: the run went on, but not all that was asked for is there.
+
+    Frames the network failed on are another matter: they are there, and show nothing that was to be hidden.
+    """
+    return bool(report.failures) and not report.frames_failed
 
 
 def _command(**values: Any) -> int:
