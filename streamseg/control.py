@@ -50,7 +50,7 @@ class Control:
         """Change the effect. Its background is opened here, so what is wrong with it is raised to whoever
         asked."""
         compositor = open_compositor(
-            recipe, classes=self._segmenter.classes, foreground=self._segmenter.foreground
+            recipe, classes=self._segmenter.classes, foreground=self._segmenter.named
         )
         self._opened.append(compositor)
         self._segmenter.labels = recipe.needs_labels

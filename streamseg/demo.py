@@ -62,7 +62,7 @@ def _make_clip(name: str, source_uri: str, clip: Path, background: Path | None) 
     with (
         open_source(source_uri) as source,
         Segmenter(find_model(), labels=recipe.needs_labels) as segmenter,
-        open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.foreground) as compositor,
+        open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named) as compositor,
     ):
         run(source, segmenter, compositor, [open_sink(str(clip), encoding=Encoding(crf=20), overwrite=True)])
 

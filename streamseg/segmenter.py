@@ -44,6 +44,7 @@ class Segmenter:
         self.card = card
         self.classes = card.classes
         self.foreground = chosen_classes(card, classes)
+        self.named = self.foreground if classes else ()
         self.labels = labels
         self._chosen = [card.classes.index(name) for name in self.foreground]
         self._smoothing = Smoothing(smooth)

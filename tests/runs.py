@@ -26,7 +26,7 @@ def run_uris(
             streamseg.find_model(model), runtime=runtime, labels=recipe.needs_labels
         ) as segmenter,
         streamseg.open_compositor(
-            recipe, classes=segmenter.classes, foreground=segmenter.foreground
+            recipe, classes=segmenter.classes, foreground=segmenter.named
         ) as compositor,
     ):
         outputs = [streamseg.open_sink(sink, encoding=encoding or streamseg.Encoding()) for sink in sinks]

@@ -1,0 +1,71 @@
+"""A network of 21 classes on real pictures, from the card to the palette PNG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import streamseg
+from tests.clips import read_frames
+from tests.runs import run_uris
+
+PERSON = 15
+"""Pascal VOC's id."""
+
+
+@pytest.fixture
+def voc(data: Path) -> str:
+    """The 21-class network, as a bare file."""
+    return str(data / "models" / "deeplabv3_mnv2_voc513" / "deeplabv3_mnv2_pascal_513_logits33.onnx")
+
+
+def test_labels_are_class_ids_at_the_pictures_own_size(data: Path, voc: str, tmp_path: Path) -> None:
+    """A picture of three people becomes a palette PNG of its own size whose indices are the class ids."""
+    photo = data / "clips" / "tfjs_test_data" / "three_people.jpg"
+    target = tmp_path / "labels.png"
+    run_uris(str(photo), str(target), effect=streamseg.effect("labels"), runtime="auto", model=voc)
+    (before,), (after,) = read_frames(photo), read_frames(target)
+    assert after.format.name == "pal8"
+    assert (after.width, after.height) == (before.width, before.height)
+    ids = np.frombuffer(after.planes[0], np.uint8).reshape(after.height, -1)[:, : after.width]
+    assert set(np.unique(ids)) <= set(range(21))
+    assert 0.4 < (ids == PERSON).mean() < 0.9
+
+
+def test_labels_show_every_class_unless_some_are_named(data: Path, voc: str, tmp_path: Path) -> None:
+    """Without `--classes` all classes are painted, not only those the card calls foreground."""
+    photo = data / "clips" / "tfjs_test_data" / "three_people.jpg"
+    card = streamseg.find_model(voc)
+    for classes, expected in (((), True), (("dog",), False)):
+        with (
+            streamseg.open_source(str(photo)) as source,
+            streamseg.Segmenter(card, classes=classes, labels=True) as segmenter,
+            streamseg.open_compositor(
+                streamseg.effect("labels"), classes=segmenter.classes, foreground=segmenter.named
+            ) as compositor,
+        ):
+            frame = next(iter(source))
+            painted = compositor(frame, segmenter(frame)).picture
+            ids = np.frombuffer(painted.planes[0], np.uint8)
+            assert (PERSON in ids) is expected
+
+
+def test_label_video_is_lossless(data: Path, voc: str, tmp_path: Path) -> None:
+    """In a label video there are no colours but those of the palette."""
+    clip = data / "clips" / "virtual_background" / "Thoughtful_35590.mp4"
+    target = tmp_path / "labels.mkv"
+    control = streamseg.Control()
+    run_uris(
+        str(clip),
+        str(target),
+        effect=streamseg.effect("labels"),
+        runtime="auto",
+        model=voc,
+        control=control,
+        watch=lambda stats: control.stop() if stats.frames_out == 3 else None,
+    )
+    colours = np.unique(read_frames(target)[0].to_ndarray(format="rgb24").reshape(-1, 3), axis=0)
+    assert len(colours) <= 21
+    assert [192, 128, 128] in colours.tolist()
