@@ -155,7 +155,7 @@ class Reference:
     def blurred(self, strength: float) -> Planes:
         """Normalised convolution on a grid 2^n times coarser."""
         sigma = strength * self.height / 1080
-        factor = 2 ** max(0, math.floor(math.log2(sigma / 2))) if sigma >= 4 else 1
+        factor = 2 ** math.floor(math.log2(sigma / 1.5)) if sigma >= 3 else 1
         wide, high = -(-self.width // factor), -(-self.height // factor)
         y = (np.arange(high) + 0.5) * self.alpha.shape[0] / high - 0.5
         x = (np.arange(wide) + 0.5) * self.alpha.shape[1] / wide - 0.5
