@@ -116,13 +116,14 @@ def test_stdout_carries_frames_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
-    """`| head` is no failure: the run ends, and nobody complains about a broken pipe."""
-    with started("--quiet") as run:
+    """`| head` is no failure: nobody complains about a broken pipe, and the other outputs are finished."""
+    with started("-o", tmp_path / "out.mp4", "--quiet") as run:
         assert run.stdout is not None
         assert run.stderr is not None
         run.stdout.close()
         assert run.wait(timeout=30) == 0
         assert run.stderr.read() == b""
+    assert len(read_frames(tmp_path / "out.mp4")) > 5
 
 
 def test_stdin_is_read(tmp_path: Path) -> None:
