@@ -26,7 +26,7 @@ from streamseg.sinks.codecs import (
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.pixels import Conversion, best_format, shape
-from streamseg.sinks.tracks import TrackWriter, Treatment
+from streamseg.sinks.tracks import TrackWriter, Treatment, clean
 from streamseg.sinks.video import VideoTrack
 
 _MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
@@ -155,12 +155,10 @@ class MediaSink(Sink):
         options = dict(self._spec.options)
         if self._spec.iso:
             options["movie_timescale"] = str(_common_timescale(video, tracks))
-        container = av.open(
-            self._address, "w", self._spec.format, container_options=options, metadata_errors="replace"
-        )
+        container = av.open(self._address, "w", self._spec.format, container_options=options)
         self._container, self._video = container, video
         container.metadata.update(
-            {key: text for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
+            {key: clean(text) for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
         )
         video.open(container, self.uri)
         self._tracks = TrackWriter(container, self._spec, tracks, sound, video.clock.shift)

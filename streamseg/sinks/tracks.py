@@ -301,8 +301,15 @@ def _tick(stream: Stream) -> Fraction:
 
 
 def _describe(target: Stream, source: Stream) -> None:
-    target.metadata.update({key: source.metadata[key] for key in _KEPT_METADATA if key in source.metadata})
+    target.metadata.update(
+        {key: clean(source.metadata[key]) for key in _KEPT_METADATA if key in source.metadata}
+    )
     target.disposition = source.disposition
+
+
+def clean(text: str) -> str:
+    """Return `text` with what is no Unicode replaced by question marks: muxers take nothing else."""
+    return text.encode(errors="replace").decode()
 
 
 def _codec_name(stream: Stream) -> str:

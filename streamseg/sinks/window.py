@@ -135,8 +135,8 @@ def _load_cv2() -> ModuleType:
 
 
 def _mixed_up(package: Path) -> bool:
-    """Tell whether OpenCV's Qt got PyAV's copies of libxcb-shape, -shm and -xfixes. Both wheels ship them by the
-    same names; whoever is loaded first provides them, and with PyAV's the first window never returns."""
+    """Tell whether OpenCV's Qt got PyAV's copies of libxcb-shape, -shm and -xfixes. Both wheels ship them
+    by the same names; whoever is loaded first provides them; with PyAV's the first window never returns."""
     try:
         loaded = Path("/proc/self/maps").read_text()
     except OSError:
