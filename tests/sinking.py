@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sinks import Encoding, Sink, open_sink
@@ -74,3 +75,54 @@ def copy_clip(source: Path, target: Path, *, encoding: Encoding | None = None) -
         sink.copy(waiting)
         sink.close()
     return sink
+
+
+def sound_clip(
+    path: Path,
+    codec: str,
+    samples: np.ndarray,
+    *,
+    start: Fraction = Fraction(0),
+    rate: int = 48_000,
+    layout: str = "stereo",
+    gaps: Callable[[int], int] = lambda block: 0,
+) -> Path:
+    """Write 2 s of picture and sound that begins at `start`; `gaps` gives samples to skip before a block."""
+    with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as container:
+        video = container.add_stream("libx264", rate=30)
+        video.width, video.height, video.time_base = 64, 48, TICKS
+        video.codec_context.time_base = TICKS
+        sound = container.add_stream(codec, rate=rate, layout=layout)
+        for frame in made_frames(range(0, 180_000, 3000)):
+            container.mux(video.encode(frame.picture))
+        container.mux(video.encode(None))
+        position, channels = round(start * rate), sound.codec_context.channels
+        for block, begin in enumerate(range(0, len(samples), 1024)):
+            chunk = np.tile(samples[begin : begin + 1024], (channels, 1)).astype(np.float32)
+            shown = av.AudioFrame.from_ndarray(chunk, format="fltp", layout=layout)
+            position += gaps(block)
+            shown.sample_rate, shown.pts, shown.time_base = rate, position, Fraction(1, rate)
+            position += chunk.shape[1]
+            container.mux(sound.encode(shown))
+        container.mux(sound.encode(None))
+    return path
+
+
+def beep(rate: int = 48_000, at: float = 0.5, seconds: float = 1.5) -> np.ndarray:
+    """Silence, then from `at` on a loud tone."""
+    time = np.arange(int(rate * seconds)) / rate
+    return np.where(time >= at, 0.5 * np.sin(2 * np.pi * 1000 * time), 0)
+
+
+def onset(path: Path) -> float:
+    """When the tone begins, in seconds on the file's own clock."""
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            samples = frame.to_ndarray()
+            full = 1 if samples.dtype.kind == "f" else np.iinfo(samples.dtype).max
+            if not frame.format.is_planar:
+                samples = samples.reshape(-1, len(frame.layout.channels)).T
+            loud = np.flatnonzero(np.abs(samples / full).max(axis=0) > 0.1)
+            if loud.size:
+                return float(frame.pts * frame.time_base) + loud[0] / frame.sample_rate
+    raise AssertionError("no tone at all")

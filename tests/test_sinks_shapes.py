@@ -1,0 +1,151 @@
+"""Transparency, label maps, pixel aspect and frames of another size: what each container makes of them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from streamseg.errors import SinkError, UsageError
+from streamseg.frame import Frame
+from streamseg.sinks import Encoding
+from streamseg.sinks.pixels import rows
+from tests.clips import read_frames
+from tests.sinking import made_frames, write_frames
+
+
+def first(path: Path) -> av.VideoFrame:
+    """The first frame of a clip."""
+    return read_frames(path)[0]
+
+
+@pytest.mark.parametrize(("extension", "stored"), [("mov", "yuva444p12le"), ("mkv", "bgra"), ("nut", "bgra")])
+def test_transparency_is_kept_by_containers_that_can(tmp_path: Path, extension: str, stored: str) -> None:
+    """ProRes 4444 in .mov (its decoder says 12 bits) and FFV1 in .mkv: the alpha plane comes out."""
+    path = tmp_path / f"out.{extension}"
+    write_frames(path, cut_out("rgba"))
+    assert first(path).format.name == stored
+    assert np.abs(alpha_of(first(path)) - half_transparent()).max() <= 2
+
+
+def test_transparency_in_webm_is_there_for_who_reads_it(tmp_path: Path) -> None:
+    """VP9 with its alpha layer, as libvpx's decoder (and a browser) sees it."""
+    path = tmp_path / "out.webm"
+    write_frames(path, cut_out("yuva420p"))
+    decoder = av.CodecContext.create("libvpx-vp9", "r")
+    with av.open(str(path)) as container:
+        packet = next(container.demux(video=0))
+        decoded = decoder.decode(packet)[0]
+    assert decoded.format.name == "yuva420p"
+    assert np.abs(alpha_of(decoded) - half_transparent()).mean() <= 4
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.avi", "out.ts", "out.y4m", "out.flv"])
+def test_transparency_that_would_be_lost_is_refused(tmp_path: Path, name: str) -> None:
+    """One line says where transparency can go, and nothing is written."""
+    with pytest.raises(UsageError, match=r"cannot hold transparency; use .*\.mov"):
+        write_frames(tmp_path / name, cut_out("yuva420p"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_codec_without_alpha_is_named(tmp_path: Path) -> None:
+    """Asking for H.264 and transparency in .mov says which codecs can."""
+    with pytest.raises(UsageError, match="codec 'libx264' cannot hold transparency; use prores"):
+        write_frames(tmp_path / "out.mov", cut_out("rgba"), encoding=Encoding(codec="h264"))
+
+
+@pytest.mark.parametrize("extension", ["mkv", "mov", "mp4", "webm", "nut", "ts", "avi", "flv"])
+def test_label_maps_are_stored_without_loss(tmp_path: Path, extension: str) -> None:
+    """Every container keeps the colours of a palette picture to the byte, odd size included."""
+    path = tmp_path / f"out.{extension}"
+    ids = (np.arange(23 * 37) % 21).astype(np.uint8).reshape(23, 37)
+    colours = np.stack([np.full(256, 255), *(np.arange(256) * k % 256 for k in (3, 5, 7))], axis=-1).astype(
+        np.uint8
+    )
+    frames = []
+    for index in range(3):
+        picture = av.VideoFrame.from_ndarray(((ids + index) % 21, colours), format="pal8")
+        picture.pts, picture.time_base, picture.duration = index, Fraction(1, 10), 1
+        frames.append(Frame(picture, 0.0))
+    write_frames(path, frames, rate=Fraction(10))
+    for index, stored in enumerate(read_frames(path)):
+        assert np.array_equal(stored.to_ndarray(format="rgb24"), colours[(ids + index) % 21][..., 1:])
+
+
+@pytest.mark.parametrize(
+    ("extension", "codec"),
+    [
+        ("mp4", None),
+        ("mov", "prores"),
+        ("mkv", None),
+        ("mkv", "ffv1"),
+        ("webm", None),
+        ("ts", None),
+        ("avi", None),
+    ],
+)
+def test_the_display_size_is_right(tmp_path: Path, extension: str, codec: str | None) -> None:
+    """Pixels 4/3 as wide as high: the file either says so or has square pixels and the wider picture."""
+    path = tmp_path / f"out.{extension}"
+    frames = made_frames(range(0, 60_000, 3000), size=(48, 48))
+    write_frames(path, frames, encoding=Encoding(codec=codec), aspect=Fraction(4, 3))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        aspect = Fraction(stream.sample_aspect_ratio or 1)
+        assert (stream.width * aspect, stream.height) == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("size", "box"), [((64, 24), (64, 24)), ((20, 48), (20, 48)), ((640, 480), (64, 48))]
+)
+def test_frames_of_another_size_are_fitted_into_the_first(
+    tmp_path: Path, size: tuple[int, int], box: tuple[int, int]
+) -> None:
+    """A later frame of another shape is scaled, keeps its proportions and is framed in black; times stay."""
+    path = tmp_path / "out.mkv"
+    white = made_frames([3000], size=size)[0]
+    for plane, code in zip(white.picture.planes, (235, 128, 128), strict=True):
+        plane.update(bytes([code]) * plane.buffer_size)
+    sink = write_frames(path, [*made_frames([0]), white], encoding=Encoding(codec="ffv1"))
+    stored = read_frames(path)[1]
+    luma = rows(stored.planes[0])[:, :64]
+    lit = luma > 125
+    assert (lit.any(axis=0).sum(), lit.any(axis=1).sum()) == box
+    assert sink.pts_exact == (stored.pts * stored.time_base == Fraction(3000, 90_000))
+
+
+def test_an_encoder_that_refuses_is_named(tmp_path: Path) -> None:
+    """A size the encoder cannot do is one line with the encoder, the size and a way out; nothing is left."""
+    with pytest.raises(SinkError, match=r"encoder 'libx265' refuses 2x2 yuv420p; try another codec"):
+        write_frames(tmp_path / "out.mp4", made_frames([0], size=(2, 2)), encoding=Encoding(codec="hevc"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def half_transparent() -> np.ndarray:
+    """(48, 64) alpha: left half clear, right half opaque."""
+    alpha = np.zeros((48, 64), int)
+    alpha[:, 32:] = 255
+    return alpha
+
+
+def alpha_of(picture: av.VideoFrame) -> np.ndarray:
+    """(48, 64) alpha of a picture, as 8 bits."""
+    if picture.format.name == "yuva444p12le":
+        return rows(picture.planes[3]).view(np.uint16)[:48, :64].astype(int) * 255 // 4095
+    if picture.format.name == "yuva420p":
+        return rows(picture.planes[3])[:48, :64].astype(int)
+    return picture.to_ndarray(format="rgba")[..., 3].astype(int)
+
+
+def cut_out(pixel_format: str) -> list[Frame]:
+    """Two frames, the left half transparent."""
+    frames = made_frames([0, 3000], pixel_format="rgba")
+    for frame in frames:
+        pixels = frame.picture.to_ndarray()
+        pixels[..., 3] = half_transparent()
+        picture = av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format=pixel_format)
+        frame.picture = frame.with_picture(picture).picture
+    return frames

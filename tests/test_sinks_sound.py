@@ -1,0 +1,106 @@
+"""Sound encoded anew: in step with the picture, from any codec, rate and layout, damaged or not."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from streamseg.frame import Tracks, VideoFormat
+from streamseg.sinks import open_sink
+from tests.clips import TICKS, frame_times
+from tests.sinking import beep, copy_clip, made_frames, onset, sound_clip
+
+ONE_FRAME = 0.0214
+"""Seconds of an AAC frame at 48 kHz."""
+
+
+@pytest.mark.parametrize(
+    ("sound", "source", "target"),
+    [
+        ("aac", "mp4", "webm"),
+        ("flac", "mkv", "ts"),
+        ("flac", "mkv", "mov"),
+        ("libopus", "mkv", "mov"),
+        ("libmp3lame", "mkv", "webm"),
+        ("pcm_s16le", "mov", "flv"),
+        ("pcm_s16le", "mov", "ts"),
+    ],
+)
+@pytest.mark.parametrize("start", [Fraction(0), Fraction(3, 4)], ids=["together", "late"])
+def test_sound_encoded_anew_stays_in_step(
+    tmp_path: Path, sound: str, source: str, target: str, start: Fraction
+) -> None:
+    """A beep comes at the same moment of the picture as before, within one frame of sound."""
+    before = sound_clip(tmp_path / f"in.{source}", sound, beep(), start=start)
+    after = tmp_path / f"out.{target}"
+    sink = copy_clip(before, after)
+    assert sink.audio == "encoded"
+    moved = (onset(after) - float(frame_times(after)[0])) - (onset(before) - float(frame_times(before)[0]))
+    assert abs(moved) < ONE_FRAME
+
+
+@pytest.mark.parametrize(("start", "late"), [(Fraction(0), 0), (Fraction(3, 4), 750)])
+def test_an_avi_that_cannot_delay_sound_says_so(tmp_path: Path, start: Fraction, late: float) -> None:
+    """AVI plays sound from its beginning: `av_offset_ms` is what a listener hears, and a note names it."""
+    before = sound_clip(tmp_path / "in.mp4", "aac", beep(), start=start)
+    after = tmp_path / "out.avi"
+    sink = copy_clip(before, after)
+    assert sink.audio == "encoded"
+    assert sink.av_offset_ms == pytest.approx(late, abs=2000 * ONE_FRAME)
+    assert onset(before) - onset(after) == pytest.approx(late / 1000, abs=2 * ONE_FRAME)
+    assert [note[:25] for note in sink.notes] == (["'.avi' cannot start late:"] if late else [])
+
+
+def test_a_gap_in_the_sound_stays_where_it_was(tmp_path: Path) -> None:
+    """Half a second without sound: what follows keeps its time although it is encoded anew."""
+    samples = np.concatenate([np.zeros(48 * 1024), beep(at=0, seconds=0.4)])
+    before = sound_clip(tmp_path / "in.mov", "pcm_s16le", samples, gaps=lambda block: 24_000 * (block == 20))
+    after = tmp_path / "out.ts"
+    assert copy_clip(before, after).audio == "encoded"
+    assert onset(after) == pytest.approx(onset(before), abs=ONE_FRAME)
+
+
+@pytest.mark.parametrize(
+    ("rate", "layout"),
+    [
+        (44_100, "stereo"),
+        (22_050, "mono"),
+        (96_000, "stereo"),
+        (48_000, "5.1"),
+        (48_000, "5.1(side)"),
+        (48_000, "quad"),
+    ],
+)
+def test_any_rate_and_layout_finds_an_encoding(tmp_path: Path, rate: int, layout: str) -> None:
+    """Opus knows few rates and layouts: the nearest is taken, and the beep stays where it was."""
+    before = sound_clip(tmp_path / "in.mkv", "flac", beep(rate), rate=rate, layout=layout)
+    after = tmp_path / "out.webm"
+    assert copy_clip(before, after).audio == "encoded"
+    assert onset(after) == pytest.approx(onset(before), abs=ONE_FRAME)
+
+
+def test_damaged_sound_is_left_out_and_said(tmp_path: Path) -> None:
+    """A packet that cannot be decoded costs itself, not the run; what follows keeps its time."""
+    before = sound_clip(tmp_path / "in.mkv", "ac3", beep(at=1.0))
+    after = tmp_path / "out.webm"
+    frames = made_frames(range(0, 180_000, 3000))
+    sink = open_sink(str(after))
+    with av.open(str(before)) as container:
+        sound = container.streams.audio[0]
+        packets = [packet for packet in container.demux(sound) if packet.size]
+        rubbish = av.Packet(b"\x00" * 64)
+        rubbish.stream, rubbish.time_base = sound, packets[5].time_base
+        rubbish.pts, rubbish.dts = packets[5].pts, packets[5].dts
+        packets[5] = rubbish
+        sink.start(VideoFormat(64, 48, TICKS), frames[0], Tracks([sound]))
+        sink.copy(packets)
+        for frame in frames:
+            sink.write(frame)
+        sink.close()
+    assert len(sink.notes) == 1
+    assert sink.notes[0].startswith("a packet of track 1 was left out: ")
+    assert onset(after) == pytest.approx(onset(before), abs=ONE_FRAME)
