@@ -7,7 +7,6 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +68,9 @@ def _make_clip(name: str, source_uri: str, clip: Path, background: Path | None) 
 
 def _middle_picture(clip: Path) -> NDArray[np.uint8]:
     """(H, W, 3) BGR picture from the middle of the clip."""
-    with av.open(str(clip)) as container:
-        frames = list(container.decode(video=0))
-        return frames[len(frames) // 2].to_ndarray(format="bgr24")
+    with open_source(str(clip)) as source:
+        frames = list(source)
+    return np.asarray(frames[len(frames) // 2].picture.to_ndarray(format="bgr24"), np.uint8)
 
 
 def contact_sheet(stills: Sequence[tuple[str, NDArray[np.uint8]]], *, columns: int = 5) -> NDArray[np.uint8]:
@@ -100,15 +99,14 @@ def _sunset(width: int, height: int) -> NDArray[np.uint8]:
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     horizon = 0.62
     sky = np.clip(y / horizon, 0, 1)[..., None]
-    colours = (1 - sky) * np.float32([120, 70, 40]) + sky * np.float32([90, 150, 250])
+    colours = (1 - sky) * np.array([120, 70, 40]) + sky * np.array([90, 150, 250])
     picture = np.broadcast_to(colours, (height, width, 3)).copy()
     sun = np.exp(-((x * 1.78) ** 2 + ((y - 0.5) * 2) ** 2) / 0.02)[..., None]
-    picture += sun * np.float32([120, 200, 255])
+    picture += sun * np.array([120, 200, 255])
     water = (y > horizon)[..., None]
-    ripple = (np.sin(y * 260 + 6 * np.sin(x * 7)) * 0.5 + 0.5)[..., None] * np.exp(-((x / 0.35) ** 2))[
-        ..., None
-    ]
-    sea = np.float32([95, 70, 45]) + ripple * np.float32([60, 110, 160])
+    waves = np.sin(y * 260 + 6 * np.sin(x * 7)) * 0.5 + 0.5
+    ripple = (waves * np.exp(-((x / 0.35) ** 2)))[..., None]
+    sea = np.array([95, 70, 45]) + ripple * np.array([60, 110, 160])
     return np.clip(np.where(water, sea, picture), 0, 255).astype(np.uint8)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from types import TracebackType
+from typing import Any
 
 import av
 
@@ -22,29 +24,16 @@ class FanOut:
     otherwise aborts them."""
 
     def __init__(self, sinks: Sequence[Sink], stats: Stats) -> None:
-        self.all = tuple(sinks)
         self._open = list(sinks)
         self._stats = stats
         self._started = False
         self._keep = False
-        self._waiting: deque[av.Packet] = deque()
+        self._waiting: deque[av.Packet[Any]] = deque()
 
     @property
     def paces(self) -> bool:
         """Some sink shows frames to a person, so they should come at their own speed."""
         return any(sink.paces for sink in self._open)
-
-    @property
-    def audio(self) -> str:
-        """What became of the sound: the best any sink did."""
-        done = {sink.audio for sink in self.all}
-        return next((kind for kind in ("copied", "encoded") if kind in done), "none")
-
-    @property
-    def av_offset_ms(self) -> float | None:
-        """The worst shift between picture and sound any sink added, in ms; None without sound."""
-        shifts = [sink.av_offset_ms for sink in self.all if sink.av_offset_ms is not None]
-        return max(shifts, key=abs, default=None)
 
     def idle(self) -> None:
         """Let the sinks breathe while nothing is written."""
@@ -86,12 +75,12 @@ class FanOut:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._keep:
-            self._each(lambda sink: sink.close())
+            self._each(_close)
             return
         for sink in self._open:
             sink.abort()
 
-    def _due(self, frame: Frame) -> list[av.Packet]:
+    def _due(self, frame: Frame) -> list[av.Packet[Any]]:
         due = []
         while self._waiting and _time(self._waiting[0]) <= frame.time:
             due.append(self._waiting.popleft())
@@ -108,6 +97,7 @@ class FanOut:
                 sink.abort()
                 if not self._open:
                     raise
+                self._stats.sinks_failed.append(str(error))
                 self._stats.fail(str(error))
 
     def _count(self, frame: Frame) -> None:
@@ -122,6 +112,11 @@ class FanOut:
         stats.position = float(frame.time - self._zero + length)
 
 
-def _time(packet: av.Packet) -> float:
+def _close(sink: Sink) -> None:
+    with suppress(SinkClosed):  # a viewer who has left has seen what there was to see
+        sink.close()
+
+
+def _time(packet: av.Packet[Any]) -> float:
     ticks = packet.dts if packet.dts is not None else packet.pts
     return float("-inf") if ticks is None else float(ticks * Fraction(packet.time_base))

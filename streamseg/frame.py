@@ -7,8 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import cv2  # noqa: F401  (before av: both wheels bring a libxcb, and OpenCV's windows hang on PyAV's)
+
+# isort: split
 import av
 import av.stream
 import numpy as np
@@ -94,13 +97,13 @@ class Tracks:
     streams: Sequence[av.stream.Stream] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     """The container's own: title, artist, ..."""
-    packets: deque[av.Packet] = field(default_factory=deque)
+    packets: deque[av.Packet[Any]] = field(default_factory=deque)
 
-    def put(self, packet: av.Packet) -> None:
+    def put(self, packet: av.Packet[Any]) -> None:
         """Add a packet (the source's thread)."""
         self.packets.append(packet)
 
-    def take(self) -> list[av.Packet]:
+    def take(self) -> list[av.Packet[Any]]:
         """Remove and return all packets read so far (the sinks' thread)."""
         taken = []
         while self.packets:

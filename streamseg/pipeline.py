@@ -29,6 +29,7 @@ def run(
     sinks: Sequence[Sink],
     *,
     control: Control | None = None,
+    stats: Stats | None = None,
     watch: Callable[[Stats], None] | None = None,
 ) -> Report:
     """Carry every frame from `source` to `sinks` until the source ends, a viewer leaves or `control.stop()`
@@ -37,10 +38,10 @@ def run(
     Each prefetch is a thread boundary: a live source drops the oldest frame there, a file waits and loses
     nothing. The sinks run on the calling thread, because windows want the main one; `watch` is called there
     after each frame. The sinks are closed here, or aborted when the run fails; everything else belongs to the
-    caller. Raises StreamsegError.
+    caller, who finds in `stats` how far a run came that failed. Raises StreamsegError.
     """
     control = control or Control()
-    stats = Stats()
+    stats = stats or Stats()
     outputs = FanOut(sinks, stats)
     with outputs, single_threaded_opencv(), Stages() as stages:
         control.begin(segmenter, compositor, stages.stop)
@@ -59,7 +60,7 @@ def run(
             outputs.keep()
             raise
         outputs.finish(source, interrupted=control.stopped)
-    return report(source, segmenter, control, outputs, stats)
+    return report(source, segmenter, control, sinks, stats)
 
 
 @contextmanager
@@ -112,12 +113,16 @@ def timed(items: Iterable[T], stats: Stats, stage: str) -> Iterator[T]:
         yield item  # type: ignore[misc]  # it is no T only at the end
 
 
-def report(source: Source, segmenter: Segmenter, control: Control, outputs: FanOut, stats: Stats) -> Report:
-    """Sum a finished run up."""
+def report(
+    source: Source, segmenter: Segmenter, control: Control, sinks: Sequence[Sink], stats: Stats
+) -> Report:
+    """Sum a run up that has ended, well or not."""
+    sounds = {sink.audio for sink in sinks}
+    shifts = [sink.av_offset_ms for sink in sinks if sink.av_offset_ms is not None]
     latency = stats.latency
     return Report(
         source=source.uri,
-        sinks=[sink.uri for sink in outputs.all],
+        sinks=[sink.uri for sink in sinks],
         model=segmenter.card.name,
         runtime=segmenter.runtime,
         effect=control.effect,
@@ -138,12 +143,13 @@ def report(source: Source, segmenter: Segmenter, control: Control, outputs: FanO
             stage: {f"p{q}": times.milliseconds(q / 100) for q in (50, 95)}
             for stage, times in stats.stages.items()
         },
-        pts_exact=all(sink.pts_exact for sink in outputs.all),
-        audio=outputs.audio,
-        av_offset_ms=outputs.av_offset_ms,
+        pts_exact=all(sink.pts_exact for sink in sinks),
+        audio=next((kind for kind in ("copied", "encoded") if kind in sounds), "none"),
+        av_offset_ms=max(shifts, key=abs, default=None),
         peak_rss_mb=peak_rss_mb(),
         reconnects=0,
         failures=stats.failures,
-        notes=[*source.warnings, *(note for sink in outputs.all for note in sink.notes)],
+        sinks_failed=stats.sinks_failed,
+        notes=[*source.warnings, *(note for sink in sinks for note in sink.notes)],
         interrupted=control.stopped,
     )

@@ -62,6 +62,8 @@ class Stats:
     frames_repaired: int = 0
     frames_failed: int = 0
     failures: list[str] = field(default_factory=list)
+    sinks_failed: list[str] = field(default_factory=list)
+    """Those of the failures that ended one of several sinks."""
     stages: dict[str, Quantiles] = field(default_factory=dict)
     latency: Quantiles = field(default_factory=Quantiles)
     position: float = 0.0
@@ -120,6 +122,7 @@ class Report:
     peak_rss_mb: float | None
     reconnects: int
     failures: list[str]
+    sinks_failed: list[str]
     notes: list[str]
     interrupted: bool
 

@@ -21,6 +21,7 @@ def run(
     *sinks: ListSink,
     effect: str = "silhouette",
     control: streamseg.Control | None = None,
+    stats: Stats | None = None,
     watch: Callable[[Stats], None] | None = None,
     spoil: Callable[[streamseg.Segmenter], None] = lambda segmenter: None,
 ) -> Report:
@@ -31,7 +32,7 @@ def run(
         streamseg.open_compositor(streamseg.effect(effect)) as compositor,
     ):
         spoil(segmenter)
-        return streamseg.run(source, segmenter, compositor, sinks, control=control, watch=watch)
+        return streamseg.run(source, segmenter, compositor, sinks, control=control, stats=stats, watch=watch)
 
 
 def test_a_file_keeps_every_frame_and_every_pts() -> None:
@@ -83,7 +84,7 @@ def test_one_failing_sink_does_not_stop_the_others() -> None:
     bad, good = ListSink(fails_at=3), ListSink()
     report = run(ListSource(), bad, good)
     assert (len(good.frames), good.ended, bad.ended) == (10, "closed", "aborted")
-    assert report.failures == ["cannot write 'list:': no space left on device"]
+    assert report.failures == report.sinks_failed == ["cannot write 'list:': no space left on device"]
 
 
 def test_the_only_sink_failing_ends_the_run() -> None:
@@ -101,6 +102,26 @@ def test_a_viewer_who_leaves_ends_the_run_quietly() -> None:
     assert file.ended == "closed"
     assert window.ended == "closed"
     assert report.interrupted
+
+
+def test_a_viewer_who_left_does_not_keep_the_other_files_from_being_finished() -> None:
+    """A pipe whose reader has gone says so again on closing; the file beside it is finished all the same."""
+
+    class Pipe(ListSink):
+        def close(self) -> None:
+            raise SinkClosed("the reader has left")
+
+    file = ListSink()
+    run(ListSource(), Pipe(fails_at=3, error=SinkClosed("the reader has left")), file)
+    assert file.ended == "closed"
+
+
+def test_a_failed_run_leaves_its_figures_to_the_caller() -> None:
+    """The statistics passed in say how far a run came that raised."""
+    stats = Stats()
+    with pytest.raises(SinkError):
+        run(ListSource(), ListSink(fails_at=3), stats=stats)
+    assert stats.frames_out == 3
 
 
 def test_a_source_that_breaks_off_leaves_a_finished_file() -> None:

@@ -40,3 +40,14 @@ def test_importing_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", sorted(set(streamseg._HOME.values()) | {"cli.run", "demo"}))
+def test_opencv_is_loaded_before_pyav(module: str) -> None:
+    """Whatever part is used first, OpenCV comes before PyAV: the other way round its windows hang."""
+    code = (
+        f"import sys, streamseg.{module}; names = list(sys.modules);"
+        "print('av' not in names or 'cv2' in names and names.index('cv2') < names.index('av'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

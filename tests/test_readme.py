@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_every_documented_command_runs(material: Path, command: str) -> None:
     program = [str(PROJECT / "run_stream.py")] if words[0] == "./run_stream.py" else ["-m", "streamseg"]
     done = run([sys.executable, *program, *words[1:]], material)
     assert done.returncode == 0, done.stderr
-    for option, value in zip(words, words[1:], strict=False):
+    for option, value in pairwise(words):
         if option == "-o" and value != "-" and "%" not in value:
             assert (material / value).exists()
 

@@ -74,7 +74,7 @@ def transcode(clip: str, folder: Path) -> Cost:
             "libx264", rate=video.average_rate, options={"preset": PRESET, "crf": str(CRF)}
         )
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(video.time_base)
+        stream.time_base = stream.codec_context.time_base = Fraction(video.time_base or 1)
         for frame in source.decode(video=0):
             sink.mux(stream.encode(frame))
             frames += 1

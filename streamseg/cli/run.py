@@ -16,7 +16,6 @@ from streamseg.cli.request import Request, same_file
 from streamseg.compositors import open_compositor
 from streamseg.control import Control
 from streamseg.errors import SinkError, UsageError, reason
-from streamseg.fanout import FanOut
 from streamseg.stats import Report, Stats
 
 
@@ -33,28 +32,23 @@ def execute(request: Request) -> int:
         )
         control = Control()
         Keys(request, control, Path.cwd()).listen(sinks)
-        latest = Stats()
-
-        def watch(stats: Stats) -> None:
-            nonlocal latest
-            latest = stats
-            show(stats)
-
-        with progress(source.expected_frames, quiet=request.quiet) as show:
+        stats = Stats()
+        with progress(source.expected_frames, quiet=request.quiet) as watch:
             interrupts.begin(control)
             try:
-                report = pipeline.run(source, segmenter, compositor, sinks, control=control, watch=watch)
+                report = pipeline.run(
+                    source, segmenter, compositor, sinks, control=control, stats=stats, watch=watch
+                )
             except Exception as error:
-                latest.fail(str(error))
-                told = pipeline.report(source, segmenter, control, FanOut(sinks, latest), latest)
+                stats.fail(str(error))
                 with suppress(SinkError):  # the first failure is the one to tell
-                    save(told, target)
+                    save(pipeline.report(source, segmenter, control, sinks, stats), target)
                 raise
     save(report, target)
     conclude(report, quiet=request.quiet)
     if interrupts.caught:
         return INTERRUPTED
-    return 1 if lost_a_sink(report) else 0
+    return 1 if report.sinks_failed else 0
 
 
 def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:
@@ -102,18 +96,10 @@ def conclude(report: Report, *, quiet: bool) -> None:
         for note in report.notes:
             say(f"note: {note}")
     for failure in report.failures:
-        if lost_a_sink(report):
+        if failure in report.sinks_failed:
             say(f"error: {failure}")
         elif not quiet:
             say(f"warning: {failure}")
-
-
-def lost_a_sink(report: Report) -> bool:
-    """Whether one of several sinks failed: the run went on, but not all that was asked for is there.
-
-    Frames the network failed on are another matter: they are there, and show nothing that was to be hidden.
-    """
-    return bool(report.failures) and not report.frames_failed
 
 
 def _command(**values: Any) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import av
+from typing import TYPE_CHECKING, Any, Literal
 
 from streamseg.frame import Frame, Tracks, VideoFormat
+
+if TYPE_CHECKING:
+    import av
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
