@@ -129,7 +129,7 @@ def _load_cv2() -> ModuleType:
 
     if _mixed_up(Path(cv2.__file__).parent):
         raise SinkError(
-            "cannot open a window: PyAV was loaded before OpenCV, so Qt would hang; import cv2 before av"
+            "cannot open a window: PyAV was loaded before OpenCV, Qt would hang; import streamseg before av"
         )
     return cv2
 
