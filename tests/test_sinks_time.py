@@ -82,6 +82,17 @@ def test_the_last_frame_keeps_its_length(tmp_path: Path, extension: str) -> None
     assert length == (UNEVEN[-1] + 9000) * TICKS
 
 
+@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "ffv1", "vp9", "mpeg4"])
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_clips_of_very_few_frames_are_whole(tmp_path: Path, codec: str, frames: int) -> None:
+    """Fewer frames than an encoder reorders (a still, say): all come out at their times, again and again."""
+    for again in range(3):
+        path = tmp_path / f"out{again}.mp4"
+        sink = write_frames(path, made_frames(EVEN[:frames]), encoding=Encoding(codec=codec))
+        assert frame_times(path) == times(EVEN[:frames])
+        assert sink.pts_exact
+
+
 def test_an_avi_keeps_gaps_to_the_frame(tmp_path: Path) -> None:
     """AVI counts frames: uneven times come out within one frame, in order, none lost."""
     path = tmp_path / "out.avi"

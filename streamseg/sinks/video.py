@@ -31,6 +31,9 @@ _CARRIES_ASPECT = frozenset({"libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2
 _COUNTS_FRAMES = frozenset({"mpeg4", "mpeg2video"})
 """Encoders that refuse a time base as fine as 1/90000."""
 
+_X265_REORDERS = 2
+"""Frames x265 needs before it knows its own delay: with fewer its dts are whatever the memory held."""
+
 _FRAME_DURATION = int(av.codec.context.Flags.frame_duration)
 
 
@@ -81,6 +84,7 @@ class VideoTrack:
         self._size = padded_size(size, convert.format, encoder.name)
         self._conform = Conform(size, self._aspect, aspect)
         self._expected: set[Fraction] = set()
+        self._frames = 0
         self._last: int | None = None
         self._end = Fraction(0)
         self._begin: tuple[Fraction, Fraction] | None = None
@@ -113,6 +117,7 @@ class VideoTrack:
         length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
         self._last = self.clock(frame.time, self._last)
         self._end = self._last * self.clock.tick + length
+        self._frames += 1
         self._expect(frame.time)
         with _retimed(picture, self._last, self.clock.tick, round(length / self.clock.tick)):
             picture.pict_type = PictureType.NONE  # the decoder's I, P, B would become the encoder's orders
@@ -122,6 +127,9 @@ class VideoTrack:
     def finish(self) -> None:
         """Flush the encoder. Raises FFmpegError."""
         packets = self._stream.encode(None)
+        if self._frames <= _X265_REORDERS and self._encoder.name == "libx265":
+            for packet in packets:
+                packet.dts = packet.pts
         self._lengthen(packets)
         self._mux(packets)
         self.pts_exact = self.pts_exact and not self._expected
