@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for background in backgrounds.values():
         background.unlink()
     print(f"wrote {sheet}: all {len(stills)} effects at a glance")
+    if not options.gallery:
+        print("now with a clip of yours: ./run_stream.py talk.mp4 -o out.mp4")
 
 
 def _make_clip(name: str, source_uri: str, clip: Path, background: Path | None) -> None:

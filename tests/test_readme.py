@@ -55,9 +55,7 @@ def material(tmp_path: Path) -> Path:
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a process in `folder`."""
     environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
-    return subprocess.run(
-        arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=120
-    )
+    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if not any(word in c for word in NEEDS_MORE)])
