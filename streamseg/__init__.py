@@ -10,9 +10,11 @@ The whole of it in Python:
 
     import streamseg
 
-    card = streamseg.find_model("selfie")
-    with streamseg.open_source("talk.mp4") as source, streamseg.Segmenter(card) as segmenter:
-        compositor = streamseg.open_compositor(streamseg.effect("replace", background="beach.jpg"))
+    with (
+        streamseg.open_source("talk.mp4") as source,
+        streamseg.Segmenter(streamseg.find_model("selfie")) as segmenter,
+        streamseg.open_compositor(streamseg.effect("replace", background="beach.jpg")) as compositor,
+    ):
         report = streamseg.run(source, segmenter, compositor, [streamseg.open_sink("out.mp4")])
 """
 
