@@ -9,6 +9,7 @@ import numpy as np
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from streamseg.crop import Box, Cutter
 from streamseg.errors import RuntimeFailure, reason
 from streamseg.models.card import InputSpec
 
@@ -51,7 +52,7 @@ class NetworkInput:
 
     def __init__(self, spec: InputSpec) -> None:
         self._spec = spec
-        self._reformatter = VideoReformatter()
+        self._scaler = Scaler()
         self._tensor = np.empty(spec.shape, np.float32)
         self._channels = self._tensor[0] if spec.layout == "nchw" else np.moveaxis(self._tensor[0], -1, 0)
         mean = np.broadcast_to(np.array(spec.mean, np.float64), spec.channels)
@@ -60,12 +61,17 @@ class NetworkInput:
         self._bias = (-mean / std).astype(np.float32)
         self._placement: Placement | None = None
 
-    def __call__(self, picture: av.VideoFrame) -> tuple[Tensor, Placement]:
-        """Return the tensor (InputSpec.shape) and where on it the picture lies; raises RuntimeFailure."""
-        placement = place(self._spec, (picture.width, picture.height))
+    def __call__(self, picture: av.VideoFrame, view: Box | None = None) -> tuple[Tensor, Placement]:
+        """Return the tensor (InputSpec.shape) and where on it the picture lies; raises RuntimeFailure.
+
+        `view`: the part of the picture the network sees instead of the whole.
+        """
+        seen = view or picture
+        placement = place(self._spec, (seen.width, seen.height))
         if placement != self._placement:
             self._pad(placement)
-        planes = self._scaled(picture, placement)
+        pixels = "gray" if self._spec.colour == "grey" else "gbrp"
+        planes = self._scaler(picture, (placement.width, placement.height), pixels, view)
         area = np.s_[
             placement.y : placement.y + placement.height, placement.x : placement.x + placement.width
         ]
@@ -81,13 +87,28 @@ class NetworkInput:
         self._channels[:] = self._bias[:, None, None]
         self._placement = placement
 
-    def _scaled(self, picture: av.VideoFrame, placement: Placement) -> list[NDArray[np.uint8]]:
+
+class Scaler:
+    """swscale, straight from native planes: areas are averaged, small pictures enlarged bilinearly."""
+
+    def __init__(self) -> None:
+        self._cutter = Cutter()
+        self._reformatter = VideoReformatter()
+
+    def __call__(
+        self, picture: av.VideoFrame, size: tuple[int, int], pixels: str, view: Box | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """Return the planes of a picture, or of a part of it, at a size (w, h) in an 8-bit planar format.
+
+        Raises RuntimeFailure.
+        """
+        part = picture if view is None else self._cutter(picture, view)
         try:
             small = self._reformatter.reformat(
-                picture,
-                width=placement.width,
-                height=placement.height,
-                format="gray" if self._spec.colour == "grey" else "gbrp",
+                part,
+                width=size[0],
+                height=size[1],
+                format=pixels,
                 src_colorspace=_matrix(picture),
                 interpolation=Interpolation.AREA,
                 threads=1,

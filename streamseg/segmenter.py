@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg import mattes
+from streamseg.crop import Box, grain, moved, placed
 from streamseg.errors import RuntimeFailure, UsageError
-from streamseg.frame import Frame, Matte
+from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.models.card import ModelCard
-from streamseg.network_input import NetworkInput
+from streamseg.network_input import NetworkInput, Scaler
 from streamseg.runtimes import load_runtime
 from streamseg.scores import Plane, ScoreReader
+from streamseg.tracking import Look, Tracker, closer
 
 _EVERY = "all"
+_ANYWHERE = Box(0, 0, 1, 1)
 
 
 class Segmenter:
@@ -33,24 +38,35 @@ class Segmenter:
         classes: Sequence[str] = (),
         labels: bool = False,
         smooth: float = 0.0,
+        crop: Literal["auto", "off"] = "auto",
+        refine: Literal["off", "guided"] = "off",
         threads: int | None = None,
     ) -> None:
         """Load the card's network.
 
         `classes`: what a matte is made of, by name; the card's foreground without any, everything but the
         background with "all". `labels`: also make label maps; may be changed between frames. `smooth`: see
-        Smoothing. `threads`: see load_runtime. Raises UsageError and ModelError.
+        Smoothing. `crop`: with "auto" the network looks closely at people who are small in the frame, see
+        Tracker; not if it is recurrent or tells more than two classes apart. `refine`: with "guided" mattes
+        follow the edges of the picture, see mattes.refine. `threads`: see load_runtime. Raises UsageError and
+        ModelError.
         """
+        _require("crop", crop, ("auto", "off"))
+        _require("refine", refine, ("off", "guided"))
         self.card = card
         self.classes = card.classes
         self.foreground = chosen_classes(card, classes)
         self.named = self.foreground if classes else ()
         self.labels = labels
         self._chosen = [card.classes.index(name) for name in self.foreground]
+        self._closely = crop == "auto" and _croppable(card, self.foreground)
+        self._refined = refine == "guided"
         self._smoothing = Smoothing(smooth)
         self._input = NetworkInput(card.input)
+        self._luma = Scaler()
         self._reader = ScoreReader(card)
-        self._size = (0, 0)
+        self._aspect = card.input.width / card.input.height
+        self._size = (1, 1)
         self._runtime = load_runtime(card, name=runtime, threads=threads)
         self.reset()
 
@@ -61,9 +77,10 @@ class Segmenter:
 
     def __call__(self, frame: Frame) -> Matte:
         """Return the frame's matte; raises ModelError when the output is not what the card says."""
-        if frame.name is not None or frame.size != self._size:
+        still = frame.name is not None
+        if still or frame.size != self._size:
+            self._size = frame.size
             self.reset()
-        self._size = frame.size
         try:
             return self._segmented(frame)
         except RuntimeFailure as error:
@@ -72,6 +89,7 @@ class Segmenter:
 
     def reset(self) -> None:
         """Forget what was remembered from earlier frames."""
+        self._tracker = Tracker(self._size, self._aspect)
         self._smoothing.reset()
         self._states: dict[str, NDArray[np.generic]] = {
             state.input: np.zeros(state.shape, np.float32) for state in self.card.states
@@ -90,15 +108,48 @@ class Segmenter:
         self.close()
 
     def _segmented(self, frame: Frame) -> Matte:
-        tensor, placement = self._input(frame.picture)
+        def look(view: Box) -> Look:
+            return self._look(frame, view)
+
+        if not self._closely:
+            seen = look(self._tracker.whole)
+        elif frame.name is not None:
+            seen = closer(look, frame.size, self._aspect)
+        else:
+            seen = self._tracker(look)
+        alpha = np.rint(self._smoothing(seen.share, seen.view) * np.float32(255)).astype(np.uint8)
+        return Matte(self._finished(alpha, frame, seen.view), self._labels(seen) if self.labels else None)
+
+    def _look(self, frame: Frame, view: Box) -> Look:
+        """Run the network on a part of a frame."""
+        tensor, placement = self._input(frame.picture, None if view == self._tracker.whole else view)
         outputs = self._runtime({self.card.input.name: tensor, **self._states})
         self._states = {state.input: outputs[state.output] for state in self.card.states}
         scores = self._reader.scores(outputs[self.card.output.name])
         share = self._reader.alpha(scores, placement, self._chosen)
         if not np.isfinite(share).all():
             raise RuntimeFailure("the network's output is not finite")
-        alpha = np.rint(self._smoothing(share) * np.float32(255)).astype(np.uint8)
-        return Matte(alpha, self._reader.labels(scores, placement, frame.size) if self.labels else None)
+        # The next look may overwrite the runtime's outputs.
+        return Look(view, share, scores.copy() if self.labels and self._closely else scores, placement)
+
+    def _finished(self, alpha: mattes.Alpha, frame: Frame, view: Box) -> mattes.Alpha:
+        """The matte of the frame from that of the view."""
+        whole = view == self._tracker.whole
+        step = grain(view, frame.size, alpha.shape[::-1])
+        if self._refined:
+            size = view.width // step[0], view.height // step[1]
+            alpha = mattes.refine(alpha, self._luma(frame.picture, size, "gray", None if whole else view)[0])
+        return alpha if whole else placed(alpha, view, frame.size, step)
+
+    def _labels(self, seen: Look) -> LabelMap:
+        view, (width, height) = seen.view, self._size
+        labels = self._reader.labels(seen.scores, seen.placement, (view.width, view.height))
+        if view == self._tracker.whole:
+            return labels
+        nobody = next(index for index in range(len(self.classes)) if index not in self._chosen)
+        everywhere = np.full((height, width), nobody, np.uint8)
+        everywhere[view.y : view.y + view.height, view.x : view.x + view.width] = labels
+        return everywhere
 
     def _failed(self, why: str) -> Matte:
         width, height = self._size
@@ -119,14 +170,16 @@ class Smoothing:
             raise UsageError(f"smoothing of {strength!r} is not possible; pass 0 (off) to 1 (slowest)")
         self._strength = np.float32(0.95 * strength)
         self._steady: Plane | None = None
+        self._view = _ANYWHERE
 
-    def __call__(self, share: Plane) -> Plane:
-        """Return the steadied matte, (h, w) in 0..1."""
+    def __call__(self, share: Plane, view: Box = _ANYWHERE) -> Plane:
+        """Return the steadied matte, (h, w) in 0..1, of a part of the frame."""
         if not self._strength or self._steady is None or self._steady.shape != share.shape:
             self._steady = share
         else:
-            past = self._steady - share
+            past = moved(self._steady, self._view, view) - share
             self._steady = share + past * (self._strength * np.clip(1 - 2 * np.abs(past), 0, 1))
+        self._view = view
         return self._steady
 
     def reset(self) -> None:
@@ -145,3 +198,13 @@ def chosen_classes(card: ModelCard, names: Sequence[str]) -> tuple[str, ...]:
             known = ", ".join(card.classes)
             raise UsageError(f"no class {name!r} in model {card.name!r}; it knows: {known} (or 'all')")
     return tuple(name for name in card.classes if name in names)
+
+
+def _croppable(card: ModelCard, chosen: Sequence[str]) -> bool:
+    """Whether what lies outside a box around the chosen classes is known: two classes, nothing remembered."""
+    return len(card.classes) == 2 and tuple(chosen) == card.foreground and not card.states
+
+
+def _require(option: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise UsageError(f"no {option} {value!r}; known: {', '.join(known)}")
