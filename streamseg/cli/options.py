@@ -113,10 +113,13 @@ def _seeing() -> list[click.Parameter]:
 
 def _network() -> list[click.Parameter]:
     share = number(low=0, high=1)
+    crops, edges = click.Choice(["auto", "off"]), click.Choice(["off", "guided"])
     model = "a name from `streamseg models`, or a file"
     return [
         Option(["--model"], NETWORK, "NAME|PATH", model, default="selfie"),
         Option(["--runtime"], NETWORK, "NAME", "auto, onnxruntime or null (none: a disc)", default="auto"),
+        Option(["--crop"], NETWORK, "auto|off", "look closely at small figures", type=crops, default="auto"),
+        Option(["--refine"], NETWORK, "off|guided", "edges as in the picture", type=edges, default="off"),
         Option(["--smooth"], NETWORK, "0..1", "calm flicker; more lags more", type=share, default=0.0),
         Option(
             ["--threads"],

@@ -38,6 +38,8 @@ class Request:
     blur_strength: float | None
     model: str
     runtime: str
+    crop: Literal["auto", "off"]
+    refine: Literal["off", "guided"]
     smooth: float
     threads: int | None
     codec: str | None
@@ -82,6 +84,8 @@ class Request:
             runtime=self.runtime,
             classes=self.classes or (),
             labels=labels,
+            crop=self.crop,
+            refine=self.refine,
             smooth=self.smooth,
             threads=self.threads,
         )
