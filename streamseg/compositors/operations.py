@@ -58,8 +58,10 @@ class Trail:
     def __call__(self, alpha: Alpha, time: Fraction) -> Alpha:
         """Return the larger of the matte and the trace of those before it, pixel by pixel."""
         trace = self._trace
-        if trace is None or trace.shape != alpha.shape or time < self._time:
+        if trace is None or time < self._time:
             trace = np.zeros(alpha.shape, np.float32)
+        elif trace.shape != alpha.shape:  # the segmenter looks more closely, or less
+            trace = np.asarray(cv2.resize(trace, alpha.shape[::-1]), np.float32)
         trace *= 0.5 ** (float(time - self._time) / self._echo.half_life)
         echoed = np.maximum(alpha, trace.astype(np.uint8))
         self._trace = np.maximum(trace, alpha * np.float32(self._echo.strength))
