@@ -257,3 +257,13 @@ def test_the_network_runs(cli: Cli, tmp_path: Path) -> None:
     mask = cv2.imread(str(tmp_path / "out00001.png"), cv2.IMREAD_GRAYSCALE)
     assert mask is not None
     assert 0.2 < np.mean(mask > 127) < 0.8
+
+
+def test_pictures_are_counted_as_pictures(cli: Cli, tmp_path: Path) -> None:
+    """A folder of pictures ends in a line without frame rate and sound, which pictures have not."""
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / "photos" / name), gradient(32, 24, 0))
+    said = cli.run(tmp_path / "photos", "-o", f"{tmp_path / 'masks'}/", "--effect", "mask")
+    assert said.err.startswith("done: 2 pictures in ")
+    assert "fps" not in said.err and "sound" not in said.err

@@ -67,17 +67,22 @@ def status(stats: Stats, total: int | None) -> str:
     return ", ".join([*parts, *_losses(stats)])
 
 
-def summary(report: Report) -> str:
-    """Return what a run did, in one line."""
-    pace = (
-        f", {report.duration_s / report.wall_s:.1f} x real time"
-        if report.duration_s and report.wall_s
-        else ""
-    )
-    frames = "1 frame" if report.frames_out == 1 else f"{report.frames_out} frames"
-    parts = [f"{frames} in {report.wall_s:.1f} s ({report.fps:.1f} fps{pace})", f"sound: {report.audio}"]
+def summary(report: Report, *, stills: bool = False) -> str:
+    """Return what a run did, in one line; pictures have neither rate nor sound."""
     begun = "stopped early" if report.interrupted else "done"
+    parts = [_counted(report, "picture")] if stills else [_paced(report), f"sound: {report.audio}"]
     return f"{begun}: {', '.join([*parts, *_losses(report)])} -> {', '.join(report.sinks)}"
+
+
+def _counted(report: Report, thing: str) -> str:
+    return f"{report.frames_out} {thing}{'' if report.frames_out == 1 else 's'} in {report.wall_s:.1f} s"
+
+
+def _paced(report: Report) -> str:
+    rates = [f"{report.fps:.1f} fps"] if report.fps else []
+    if report.duration_s and report.wall_s:
+        rates.append(f"{report.duration_s / report.wall_s:.1f} x real time")
+    return f"{_counted(report, 'frame')} ({', '.join(rates)})" if rates else _counted(report, "frame")
 
 
 def _losses(counts: Stats | Report) -> list[str]:

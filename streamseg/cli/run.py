@@ -45,7 +45,7 @@ def execute(request: Request) -> int:
                     save(pipeline.report(source, segmenter, control, sinks, stats), target)
                 raise
     save(report, target)
-    conclude(report, quiet=request.quiet)
+    conclude(report, quiet=request.quiet, stills=source.stills)
     if interrupts.caught:
         return INTERRUPTED
     return 1 if report.sinks_failed else 0
@@ -89,10 +89,10 @@ def save(report: Report, path: Path | None) -> None:
         ) from error
 
 
-def conclude(report: Report, *, quiet: bool) -> None:
+def conclude(report: Report, *, quiet: bool, stills: bool) -> None:
     """Tell what came of the run."""
     if not quiet:
-        say(summary(report))
+        say(summary(report, stills=stills))
         for note in report.notes:
             say(f"note: {note}")
     for failure in report.failures:
