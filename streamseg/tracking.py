@@ -142,10 +142,11 @@ class Tracker:
 
     def _follow(self, people: Bounds | None) -> None:
         self._people = people
-        if people is None:
-            self._tracked, self.view = None, self.whole
+        self._tracked = tracked = settled(self._tracked, people) if people else None
+        # Whoever keeps vanishing from the box when looked at closely is no one, or no one for this network.
+        if tracked is None or self._saved < 0:
+            self.view = self.whole
             return
-        self._tracked = tracked = settled(self._tracked, people)
         fits = self.view.holds(around(tracked, self.whole, self._aspect, _TIGHT))
         if not fits or self.view.area > around(tracked, self.whole, self._aspect, _LOOSE).area:
             self.view = around(tracked, self.whole, self._aspect, _MARGIN)
