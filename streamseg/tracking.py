@@ -31,7 +31,7 @@ _SHRINKING = 0.3
 _REACH = 0.15
 """People cut by the box's border are taken to go on for this share of their size."""
 _SAME = 0.5
-"""Overlap (intersection over union) below which people found are not those of the last frame: a cut."""
+"""Overlap (intersection over union) from which people found are those of the last frame, or other look."""
 _EVERY = 12
 """Frames from one additional look to the next."""
 _GRID = 64
@@ -126,16 +126,14 @@ class Tracker:
         self, seen: Look, people: Bounds | None, look: Callable[[Box], Look]
     ) -> tuple[Look, Bounds | None]:
         """Look at the whole frame too if there is reason; return the better look and whom to follow."""
-        changed = people is None or (
-            self._saved >= 1 and self._people is not None and people.overlap(self._people) < _SAME
-        )
-        if not changed and self._since < _EVERY:
+        changed = self._saved >= 1 and not _same(people, self._people)
+        if people is not None and not changed and self._since < _EVERY:
             return seen, people
-        self._saved -= changed
+        self._saved -= changed or people is None
         self._since = 0
         wide = look(self.whole)
         everyone = people_in(wide, self.whole, sure=True)
-        if people is None or (changed and everyone is not None):
+        if people is None or (changed and everyone is not None and not _same(people, everyone)):
             self._tracked = None
             return wide, everyone
         return seen, people.joined(everyone)
@@ -161,7 +159,11 @@ def closer(look: Callable[[Box], Look], size: tuple[int, int], aspect: float) ->
         return wide
     close = look(around(people, whole, aspect, _MARGIN))
     found = people_in(close, whole, sure=False)
-    return close if found is not None and found.overlap(people) >= _SAME else wide
+    return close if _same(found, people) else wide
+
+
+def _same(people: Bounds | None, others: Bounds | None) -> bool:
+    return people is not None and others is not None and people.overlap(others) >= _SAME
 
 
 def people_in(look: Look, whole: Box, *, sure: bool) -> Bounds | None:
