@@ -31,11 +31,13 @@ def opened(path: Path) -> av.VideoFrame:
         return next(container.decode(video=0))
 
 
-def pairs(data: Path, name: str, *, most: int = 20) -> list[tuple[av.VideoFrame, np.ndarray]]:
-    """Pictures of a ground-truth folder with their masks (bool)."""
+def pairs(
+    data: Path, name: str, part: str = ".", *, most: int = 20
+) -> list[tuple[av.VideoFrame, np.ndarray]]:
+    """Pictures of a ground-truth folder, or of a part of it, with their masks (bool)."""
     found = []
     folder = data / "groundtruth" / name
-    for mask in sorted((folder / "masks").rglob("*.png"))[:most]:
+    for mask in sorted((folder / "masks" / part).rglob("*.png"))[:most]:
         parent = folder / "images" / mask.relative_to(folder / "masks").parent
         image = next(path for path in parent.iterdir() if path.stem == mask.stem)
         truth = cv2.imread(str(mask), cv2.IMREAD_UNCHANGED)
