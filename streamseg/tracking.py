@@ -169,7 +169,8 @@ def _same(people: Bounds | None, others: Bounds | None) -> bool:
 def people_in(look: Look, whole: Box, *, sure: bool) -> Bounds | None:
     """Return the bounds of the people seen, specks left out; None where there is nobody.
 
-    `sure`: only what is large and opaque enough not to be a leak. Whom the view cuts reaches beyond it.
+    `sure`: only what is large and opaque enough not to be a leak. Whoever the view cuts is taken to reach
+    beyond it.
     """
     small = cv2.resize(look.share, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
     count, pieces, stats, _ = cv2.connectedComponentsWithStats((small > 0.5).astype(np.uint8))
