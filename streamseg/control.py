@@ -22,7 +22,7 @@ class Control:
         self.paused = False
         self.stopped = False
         self._stop: Callable[[], None] = lambda: None
-        self._wanted: Recipe | None = None
+        self._wanted: Compositor | None = None
         self._opened: list[Compositor] = []
 
     def begin(self, segmenter: Segmenter, compositor: Compositor, stop: Callable[[], None]) -> None:
@@ -39,7 +39,7 @@ class Control:
     @property
     def recipe(self) -> Recipe:
         """The recipe in use, or about to be."""
-        return self._wanted or self._compositor.recipe
+        return (self._wanted or self._compositor).recipe
 
     def stop(self) -> None:
         """End the run in an orderly way: what has been written is finished. Safe in a signal handler."""
@@ -54,14 +54,17 @@ class Control:
         )
         self._opened.append(compositor)
         self._segmenter.labels = recipe.needs_labels
-        self._next = compositor
-        self._wanted = recipe
+        self._wanted = compositor
 
     def compose(self, frame: Frame, matte: Matte) -> Frame:
         """Paint a frame with the effect in use (the compositor's thread)."""
         wanted = self._wanted
-        if wanted is not None and (matte.labels is not None or matte.failure or not wanted.needs_labels):
-            self._compositor, self._wanted = self._next, None
+        if wanted is not None and (
+            matte.labels is not None or matte.failure or not wanted.recipe.needs_labels
+        ):
+            self._compositor = wanted
+            if self._wanted is wanted:
+                self._wanted = None
         return self._compositor(frame, matte)
 
     def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:

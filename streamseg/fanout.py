@@ -91,7 +91,12 @@ class FanOut:
             try:
                 act(sink)
             except SinkClosed:
-                raise
+                if sink.paces:  # a person watched: with them the run ends
+                    raise
+                self._open.remove(sink)
+                _close(sink)
+                if not self._open:
+                    raise
             except SinkError as error:
                 self._open.remove(sink)
                 sink.abort()

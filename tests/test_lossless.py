@@ -27,6 +27,8 @@ FORMATS = [
     "bgr0",
 ]
 
+BACKGROUND = (192, 64, 32)
+
 
 def disc(width: int, height: int) -> NDArray[np.float64]:
     """(H, W) distance from the middle in units of the null runtime's radius, as stretched to the frame."""
@@ -54,9 +56,9 @@ def test_untouched_pixels_keep_their_bytes(tmp_path: Path, pixel_format: str, si
     """Where the matte is 255 the output is the source's very codes, where it is 0 the background's."""
     clip, target = tmp_path / "clip.mkv", tmp_path / "out.mkv"
     make_clip(clip, size=size, frames=3, codec="ffv1", pixel_format=pixel_format)
-    recipe = streamseg.effect("replace", background="black")
+    recipe = streamseg.effect("replace", background=f"#{''.join(f'{part:02x}' for part in BACKGROUND)}")
     run_uris(str(clip), str(target), effect=recipe, encoding=streamseg.Encoding(codec="ffv1"))
-    compare(clip, target)
+    compare(clip, target, codes(BACKGROUND, pixel_format))
 
 
 def test_full_range_keeps_its_bytes_and_its_mark(tmp_path: Path) -> None:
@@ -65,23 +67,42 @@ def test_full_range_keeps_its_bytes_and_its_mark(tmp_path: Path) -> None:
     make_clip(clip, size=(96, 64), frames=3, codec="ffv1", full_range=True)
     recipe = streamseg.effect("replace", background="white")
     run_uris(str(clip), str(target), effect=recipe, encoding=streamseg.Encoding(codec="ffv1"))
-    compare(clip, target)
+    compare(clip, target, [255, 128, 128])
     result = read_frames(target)[0]
     assert result.color_range == 2
     assert result.to_ndarray()[0, 0] == 255
 
 
-def compare(clip: Path, target: Path) -> None:
-    """Hold every plane of `target` to the source's within the figure and to one colour outside."""
+def codes(rgb: tuple[int, int, int], pixel_format: str) -> list[float]:
+    """The code of a colour in each plane, by ITU-R BT.601 (limited range; grey and RGB: full)."""
+    depth = next((bits for bits in (10, 12) if pixel_format.endswith(f"{bits}le")), 8)
+    red, green, blue = (part / 255 for part in rgb)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    if pixel_format.startswith("yuv"):
+        blueness, redness = (blue - luma) / 1.772, (red - luma) / 1.402
+        return [
+            code * 2 ** (depth - 8) for code in (16 + 219 * luma, 128 + 224 * blueness, 128 + 224 * redness)
+        ]
+    largest = 2**depth - 1
+    return (
+        [luma * largest]
+        if pixel_format.startswith("gray")
+        else [part * largest for part in (green, blue, red)]
+    )
+
+
+def compare(clip: Path, target: Path, background: list[float]) -> None:
+    """Hold every plane of `target` to the source's within the figure and to the background's code outside."""
     sources, results = read_frames(clip), read_frames(target)
     assert len(sources) == len(results) == 3
     for source, result in zip(sources, results, strict=True):
-        for before, after in zip(planes(source), planes(result), strict=True):
+        for before, after, code in zip(planes(source), planes(result), background, strict=True):
             reach = disc(before.shape[1], before.shape[0])
             figure, ground = reach < 0.85, reach > 1.15
             assert figure.any()
             assert np.array_equal(after[figure], before[figure])
             assert len(np.unique(after[ground])) == 1
+            assert abs(int(after[ground][0]) - code) <= 1
 
 
 @pytest.mark.parametrize(

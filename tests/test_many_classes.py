@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import streamseg
 from tests.clips import read_frames
@@ -21,6 +23,11 @@ def voc(data: Path) -> str:
     return str(data / "models" / "deeplabv3_mnv2_voc513" / "deeplabv3_mnv2_pascal_513_logits33.onnx")
 
 
+def indices(picture: av.VideoFrame) -> NDArray[np.uint8]:
+    """(H, W) palette indices."""
+    return np.frombuffer(picture.planes[0], np.uint8).reshape(picture.height, -1)[:, : picture.width]
+
+
 def test_labels_are_class_ids_at_the_pictures_own_size(data: Path, voc: str, tmp_path: Path) -> None:
     """A picture of three people becomes a palette PNG of its own size whose indices are the class ids."""
     photo = data / "clips" / "tfjs_test_data" / "three_people.jpg"
@@ -29,7 +36,7 @@ def test_labels_are_class_ids_at_the_pictures_own_size(data: Path, voc: str, tmp
     (before,), (after,) = read_frames(photo), read_frames(target)
     assert after.format.name == "pal8"
     assert (after.width, after.height) == (before.width, before.height)
-    ids = np.frombuffer(after.planes[0], np.uint8).reshape(after.height, -1)[:, : after.width]
+    ids = indices(after)
     assert set(np.unique(ids)) <= set(range(21))
     assert 0.4 < (ids == PERSON).mean() < 0.9
 
@@ -48,8 +55,7 @@ def test_labels_show_every_class_unless_some_are_named(data: Path, voc: str, tmp
         ):
             frame = next(iter(source))
             painted = compositor(frame, segmenter(frame)).picture
-            ids = np.frombuffer(painted.planes[0], np.uint8)
-            assert (PERSON in ids) is expected
+            assert (PERSON in indices(painted)) is expected
 
 
 def test_label_video_is_lossless(data: Path, voc: str, tmp_path: Path) -> None:

@@ -98,22 +98,36 @@ def test_the_only_sink_failing_ends_the_run() -> None:
 def test_a_viewer_who_leaves_ends_the_run_quietly() -> None:
     """Closing the window is an ordinary end: the other sinks finish their files."""
     window, file = ListSink(fails_at=3, error=SinkClosed("window closed")), ListSink()
+    window.paces = True
     report = run(ListSource(), window, file)
-    assert file.ended == "closed"
-    assert window.ended == "closed"
+    assert file.ended == window.ended == "closed"
+    assert len(file.frames) < 10
     assert report.interrupted
 
 
-def test_a_viewer_who_left_does_not_keep_the_other_files_from_being_finished() -> None:
-    """A pipe whose reader has gone says so again on closing; the file beside it is finished all the same."""
+class Pipe(ListSink):
+    """A pipe whose reader leaves after three frames, and which says so again when it is closed."""
 
-    class Pipe(ListSink):
-        def close(self) -> None:
-            raise SinkClosed("the reader has left")
+    def __init__(self) -> None:
+        super().__init__(fails_at=3, error=SinkClosed("the reader has left"))
 
+    def close(self) -> None:
+        """Fail as the pipe does."""
+        raise SinkClosed("the reader has left")
+
+
+def test_a_reader_who_leaves_ends_only_its_own_output() -> None:
+    """The file beside a pipe gets every frame though the pipe's reader has gone."""
     file = ListSink()
-    run(ListSource(), Pipe(fails_at=3, error=SinkClosed("the reader has left")), file)
-    assert file.ended == "closed"
+    report = run(ListSource(), Pipe(), file)
+    assert (len(file.frames), file.ended) == (10, "closed")
+    assert not report.interrupted and not report.failures
+
+
+def test_a_reader_who_leaves_ends_the_run_when_nobody_else_listens() -> None:
+    """With the pipe as the only output the run ends quietly."""
+    report = run(ListSource(), Pipe())
+    assert report.frames_out == 3
 
 
 def test_a_failed_run_leaves_its_figures_to_the_caller() -> None:
