@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
 import cv2
@@ -43,8 +43,14 @@ def run(
     control = control or Control()
     stats = stats or Stats()
     outputs = FanOut(sinks, stats)
-    with outputs, single_threaded_opencv(), Stages() as stages:
-        control.begin(segmenter, compositor, stages.stop)
+    with outputs, single_threaded_opencv(), Stages() as stages, ExitStack() as leaving:
+        leaving.callback(source.interrupt)  # or a source that waits would keep the stages from ending
+
+        def stop() -> None:
+            stages.stop()
+            source.interrupt()
+
+        control.begin(segmenter, compositor, stop)
         frames = stages.prefetch(captured(source, stats), name="capture", leaky=source.live)
         pairs = stages.prefetch(segmented(frames, segmenter, stats), name="engine", leaky=source.live)
         finished = stages.prefetch(composited(pairs, control, stats), name="effect", leaky=source.live)

@@ -119,3 +119,15 @@ def test_pace_follows_the_pts(monkeypatch: pytest.MonkeyPatch) -> None:
         out.append((round(clock.now, 3), round(frame.captured, 3)))
         clock.now += 0.3
     assert out == [(100.0, 100.0), (100.5, 100.5), (100.8, 100.8), (101.1, 101.1)]
+
+
+def test_pace_is_given_up_when_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour's gap between two frames keeps nobody who wants to stop waiting."""
+    clock = SimpleNamespace(now=0.0)
+
+    def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    monkeypatch.setattr(timing, "time", SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep))
+    assert len(list(paced(_frames(0, 36000), lambda: clock.now > 1.5))) == 1
+    assert clock.now < 2

@@ -35,10 +35,16 @@ class Source(ABC):
     """One line each, for the end of the run: damage found, tracks ignored."""
     paths: tuple[str, ...] = ()
     """Files this source reads; no sink may write to one of them."""
+    interrupted: bool = False
+    """Nobody wants more frames: iteration ends soon, before the source's own end."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the end; raise SourceError when nothing more can be read though it should."""
+
+    def interrupt(self) -> None:
+        """Ask iteration to end soon, even while it waits. Safe on any thread and in a signal handler."""
+        self.interrupted = True
 
     @abstractmethod
     def close(self) -> None:

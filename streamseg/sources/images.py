@@ -55,7 +55,7 @@ class ImageSource(Source):
         self.video = VideoFormat(width=width, height=height, time_base=1 / rate, rate=rate)
 
     def __iter__(self) -> Iterator[Frame]:
-        yield from paced(self._frames) if self.live else self._frames
+        yield from paced(self._frames, lambda: self.interrupted) if self.live else self._frames
 
     def _read(self, files: list[Path], time_base: Fraction) -> Iterator[Frame]:
         index = 0

@@ -94,10 +94,14 @@ class MediaSource(Source):
         frames: Iterable[Frame] = self._frames
         if self._limit is not None:
             frames = self._limited(frames, Fraction(str(self._limit)))
+        if self.live and not self._network:
+            frames = paced(frames, lambda: self.interrupted)
+        ended = False
         try:
-            yield from self._attended(paced(frames) if self.live and not self._network else frames)
+            yield from self._attended(frames)
+            ended = not self.interrupted
         finally:
-            self._report()
+            self._report(ended=ended)
         if self._network and self._reader.failure is not None:
             raise SourceError(f"source {self.uri!r} ended early: {_network_reason(self._reader.failure)}")
 
@@ -121,8 +125,9 @@ class MediaSource(Source):
             self._reader.keeping = untaken < _UNTAKEN_LIMIT
             yield frame
 
-    def _report(self) -> None:
-        whole = self._limit is None and not self._network
+    def _report(self, *, ended: bool) -> None:
+        """Tell of damage; of frames missing at the end only if that was reached."""
+        whole = ended and self._limit is None and not self._network
         found = self._reader.findings(self._declared if whole else None)
         if self._timeline.repaired:
             found.append(f"timestamps that did not increase were moved: {self._timeline.repaired}")

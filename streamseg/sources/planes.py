@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.colour import BT709, LIMITED
+
 Plane = NDArray[np.uint8]
 
-_BT709 = 1
-_LIMITED = 1
 _MATRIX = np.array(
     [[0.2126, 0.7152, 0.0722], [-0.114572, -0.385428, 0.5], [0.5, -0.454153, -0.045847]], np.float32
 ) * np.array([[219 / 255], [224 / 255], [224 / 255]], np.float32)
@@ -36,8 +36,8 @@ def halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
 def blank(width: int, height: int) -> av.VideoFrame:
     """Make an unpainted yuv420p picture with its colours tagged."""
     picture = av.VideoFrame(width, height, "yuv420p")
-    picture.colorspace = picture.color_primaries = picture.color_trc = _BT709
-    picture.color_range = _LIMITED
+    picture.colorspace = picture.color_primaries = picture.color_trc = BT709
+    picture.color_range = LIMITED
     return picture
 
 

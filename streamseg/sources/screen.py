@@ -1,28 +1,35 @@
-"""The screen, through PyAV."""
+"""The screen, through mss."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
+from typing import Any
 
 import av
-from av.container import InputContainer
+import mss
+import numpy as np
+from mss.exception import ScreenShotError
 
-from streamseg.errors import SourceError, reason
+from streamseg.errors import SourceError, UsageError, reason
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sources.base import Source
+from streamseg.sources.timing import exact_rate, wait_until
 
-_TIMEOUT = 10.0
-_GRABBERS = {"linux": "x11grab", "win32": "gdigrab", "darwin": "avfoundation"}
+_TICKS = Fraction(1, 1_000_000)
+_RATE = 30.0
 
 
 class ScreenSource(Source):
-    """Frames of the screen or a part of it from its upper left corner; pts start at 0.
+    """Frames (bgr0) of the screen or a part of it from its upper left corner; pts are microseconds, the first
+    0. Moments that come while nobody takes a frame are passed over.
 
-    `screen:` is the usual display, `screen::1` another X display (on macOS `screen:1` another screen).
+    `screen:` is all there is to see, `screen:2` the second monitor, `screen::1` another X display.
     """
 
     def __init__(
@@ -39,66 +46,97 @@ class ScreenSource(Source):
         self.warnings = []
         self.tracks = Tracks()
         self.duration = duration
-        self._container = _open(uri, size, fps or 30.0)
+        self._screen = _open(uri)
         try:
-            stream = self._container.streams.video[0]
-            self._time_base = Fraction(stream.time_base or 1)
-            self._pictures = self._container.decode(video=0)
-            self._zero: int | None = None
-            self._last = -1
+            self._area = _area(uri, self._screen.monitors, size)
+            rate = exact_rate(str(fps or _RATE))
+            self._step = float(1 / rate)
+            self._last: int | None = None
             self._first = self._frame()
             width, height = self._first.size
-            rate = Fraction(stream.average_rate) if stream.average_rate else None
-            self.video = VideoFormat(width=width, height=height, time_base=self._time_base, rate=rate)
+            self.video = VideoFormat(width=width, height=height, time_base=_TICKS, rate=rate)
         except BaseException:
-            self._container.close()
+            self.close()
             raise
 
     def __iter__(self) -> Iterator[Frame]:
         frame = self._first
         while self.duration is None or frame.time < Fraction(str(self.duration)):
             yield frame
+            if not wait_until(self._next_moment(), lambda: self.interrupted):
+                return
             frame = self._frame()
+
+    def _next_moment(self) -> float:
+        """The first multiple of the step that has not passed: a late frame delays none after it."""
+        return self._zero + self._step * math.ceil((time.monotonic() - self._zero) / self._step)
 
     def _frame(self) -> Frame:
         try:
-            picture = next(self._pictures)
-        except (av.FFmpegError, StopIteration) as error:
-            hint = "is the display still there?"
-            raise SourceError(f"cannot read {self.uri!r} any more: {reason(error)}; {hint}") from error
-        ticks = picture.pts or 0
-        self._zero = ticks if self._zero is None else self._zero
-        self._last = max(self._last + 1, ticks - self._zero)
-        picture.pts, picture.time_base = self._last, self._time_base
-        return Frame(picture, time.monotonic())
+            shot = self._screen.grab(self._area)
+        except (ScreenShotError, OSError, AssertionError) as error:  # mss asserts that X answers at all
+            why = "nothing came" if isinstance(error, AssertionError) else reason(error)
+            hint = "is the display still there, and as large as it was?"
+            raise SourceError(f"cannot read {self.uri!r}: {why}; {hint}") from error
+        captured = time.monotonic()
+        if self._last is None:
+            self._zero = captured
+            self._last = -1
+        # Not as bgra, which would spare the copy: the fourth byte is no opacity, often it is 0.
+        picture = av.VideoFrame(shot.width, shot.height, "bgr0")
+        plane = picture.planes[0]
+        rows = np.asarray(memoryview(plane)).reshape(shot.height, plane.line_size)
+        rows[:, : 4 * shot.width] = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, -1)
+        self._last = max(self._last + 1, round((captured - self._zero) / _TICKS))
+        picture.pts, picture.time_base = self._last, _TICKS
+        return Frame(picture, captured)
 
     def close(self) -> None:
         """Let the display go."""
-        self._container.close()
+        with suppress(ScreenShotError):  # it may have gone by itself
+            self._screen.close()
 
 
-def _open(uri: str, size: tuple[int, int] | None, fps: float) -> InputContainer:
-    grabber = _GRABBERS.get(sys.platform, "x11grab")
-    if grabber not in av.formats_available:
-        raise SourceError(f"cannot capture {uri!r}: this PyAV has no {grabber}; use a camera or a file")
+def _open(uri: str) -> mss.MSS:
+    """Connect to the display."""
     place = uri.partition(":")[2]
-    usual = {"gdigrab": "desktop", "avfoundation": place or "1"}
-    display = usual.get(grabber) or _display(uri, place)
-    options = {"framerate": f"{fps:g}", "draw_mouse": "1", "capture_cursor": "1"}
-    if size is not None:
-        options["video_size"] = f"{size[0]}x{size[1]}"
+    monitor_only = not place or place.isdigit()
+    options: dict[str, Any] = {}
+    if not sys.platform.startswith("linux"):
+        if not monitor_only:
+            raise UsageError(f"cannot understand {uri!r}; write screen: or, for the second monitor, screen:2")
+        display = "the desktop"
+    else:
+        display = _usual_display(uri) if monitor_only else place
+        options = {"display": display, "with_cursor": True}
     try:
-        return av.open(display, "r", format=grabber, options=options, timeout=(_TIMEOUT, _TIMEOUT))
-    except (av.FFmpegError, OSError, ValueError) as error:
-        asked = f" at {size[0]}x{size[1]}" if size else ""
-        hint = "check the display's name and that the size fits on it"
-        raise SourceError(f"cannot capture {uri!r} ({display}){asked}: {reason(error)}; {hint}") from error
+        return mss.MSS(**options)
+    except (ScreenShotError, OSError) as error:
+        hint = "check the display's name"
+        if "not found" in str(error):
+            hint = "on Debian: apt install libxcb-randr0 libxcb-render0 libxcb-shm0 libxcb-xfixes0"
+        raise SourceError(f"cannot capture {uri!r} ({display}): {reason(error)}; {hint}") from error
 
 
-def _display(uri: str, place: str) -> str:
-    display = place or os.environ.get("DISPLAY", "")
+def _usual_display(uri: str) -> str:
+    display = os.environ.get("DISPLAY", "")
     if not display:
         wayland = bool(os.environ.get("WAYLAND_DISPLAY"))
         why = "Wayland shows it to no program" if wayland else "DISPLAY is not set"
         raise SourceError(f"cannot capture {uri!r}: there is no X display ({why}); name one like screen::0")
     return display
+
+
+def _area(uri: str, monitors: list[dict[str, Any]], size: tuple[int, int] | None) -> dict[str, int]:
+    """Return what to capture, in the desktop's coordinates. The first of `monitors` is all of them."""
+    place = uri.partition(":")[2]
+    number = int(place) if place.isdigit() else 0
+    if number >= len(monitors):
+        there = len(monitors) - 1
+        raise SourceError(f"cannot capture {uri!r}: there is no monitor {number}; the last is screen:{there}")
+    monitor = monitors[number]
+    width, height = size or (monitor["width"], monitor["height"])
+    if width > monitor["width"] or height > monitor["height"]:
+        whole = f"{monitor['width']}x{monitor['height']}"
+        raise SourceError(f"cannot capture {uri!r} at {width}x{height}: it is only {whole}; ask for less")
+    return {"left": monitor["left"], "top": monitor["top"], "width": width, "height": height}

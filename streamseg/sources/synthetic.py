@@ -74,7 +74,7 @@ class SyntheticSource(Source):
         self._painter: Painter = getattr(import_module(module), name)(width, height, rate)
 
     def __iter__(self) -> Iterator[Frame]:
-        yield from paced(self._frames()) if self.live else self._frames()
+        yield from paced(self._frames(), lambda: self.interrupted) if self.live else self._frames()
 
     def _frames(self) -> Iterator[Frame]:
         for index in range(self.expected_frames or 0):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -17,6 +17,9 @@ Timed: TypeAlias = tuple[av.VideoFrame, bool]
 
 _JUMP = Fraction(1, 10)
 """Seconds a track's dts may go back before that counts as a splice; less is jitter."""
+
+_SLICE = 0.2
+"""Longest sleep in seconds: somebody may want to stop meanwhile."""
 
 
 class Timeline:
@@ -115,13 +118,25 @@ def exact_rate(text: str) -> Fraction:
     return ntsc if meant else rate.limit_denominator(1001)
 
 
-def paced(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Let frames out in real time by their pts, the first at once; let out is when they count as captured."""
+def wait_until(moment: float, stopped: Callable[[], bool]) -> bool:
+    """Sleep until `moment` on the monotonic clock; return False as soon as `stopped` says so."""
+    while not stopped():
+        left = moment - time.monotonic()
+        if left <= 0:
+            return True
+        time.sleep(min(left, _SLICE))
+    return False
+
+
+def paced(frames: Iterable[Frame], stopped: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+    """Let frames out in real time by their pts, the first at once, until `stopped` says so; let out is when
+    they count as captured."""
     start: tuple[float, Fraction] | None = None
     for frame in frames:
         now = time.monotonic()
         if start is None:
             start = (now, frame.time)
         due = start[0] + float(frame.time - start[1])
-        time.sleep(max(0.0, due - now))
+        if not wait_until(due, stopped):
+            return
         yield replace(frame, captured=max(due, now))
