@@ -1,15 +1,20 @@
-"""Colours: how users write them, their code values in a picture, and a distinct one for each class."""
+"""Colours: how users write them, how a picture's codes stand for them, and a distinct one for each class."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.errors import UsageError
+
+if TYPE_CHECKING:
+    from av.video.format import VideoFormat
+    from av.video.frame import VideoFrame
 
 Rgb: TypeAlias = tuple[int, int, int]
 """Red, green, blue, 0..255, sRGB."""
@@ -61,33 +66,103 @@ def find_colour(text: str) -> Rgb | None:
     return red, green, blue
 
 
+LIMITED, FULL = 1, 2
+"""Ranges of code values, as AVColorRange numbers them; 0 is unspecified."""
+
+RGB, BT709, UNSPECIFIED, BT601 = 0, 1, 2, 5
+"""Matrix coefficients as numbered in ITU-T H.273 and AVColorSpace; 1, 2 also of primaries and transfer."""
+
+_SWSCALE = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""Numbers by which swscale knows matrix coefficients: one for BT.601, one for BT.2020."""
+
+_LARGE = 720
+"""Lines from which players take a picture that is not tagged for BT.709."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """What is said of a picture's colours, as ITU-T H.273 and AVColorRange number it."""
+
+    matrix: int = UNSPECIFIED
+    range: int = 0
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+
+    def put(self, picture: VideoFrame) -> None:
+        """Say it of a picture."""
+        picture.colorspace, picture.color_range = self.matrix, self.range
+        picture.color_primaries, picture.color_trc = self.primaries, self.transfer
+
+
+def tags_of(picture: VideoFrame) -> Tags:
+    """What is said of a picture; the yuvj formats say full range."""
+    full = picture.format.name.startswith("yuvj")
+    return Tags(
+        int(picture.colorspace),
+        FULL if full else int(picture.color_range),
+        int(picture.color_primaries),
+        int(picture.color_trc),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How code values stand for colours, nothing left unspecified."""
+
+    matrix: int
+    """One swscale knows: 1, 4, 5 (BT.601), 7 or 9 (BT.2020)."""
+    full: bool
+    """Black is code 0 and white the largest one."""
+
+    @property
+    def range(self) -> int:
+        """LIMITED or FULL."""
+        return FULL if self.full else LIMITED
+
+
+def reading(tags: Tags, pixels: VideoFormat, height: int) -> Reading:
+    """How to read pictures of a format and height: as tagged, else as players do.
+
+    Untagged, or tagged with what nobody can use, YUV is BT.601 below 720 lines and BT.709 from there, in
+    limited range. RGB always has full range, and so has untagged grey.
+    """
+    matrix = _SWSCALE.get(tags.matrix, BT601 if height < _LARGE else BT709)
+    if pixels.is_rgb or pixels.has_palette or pixels.name.startswith("yuvj"):
+        return Reading(matrix, full=True)
+    grey = sum(not component.is_alpha for component in pixels.components) == 1
+    return Reading(matrix, full=tags.range == FULL or (grey and tags.range != LIMITED))
+
+
+def reading_of(picture: VideoFrame) -> Reading:
+    """How a picture's code values stand for colours."""
+    return reading(tags_of(picture), picture.format, picture.height)
+
+
 _LUMA_WEIGHTS = {
-    1: (0.2126, 0.0722),  # BT.709
+    BT709: (0.2126, 0.0722),
     4: (0.30, 0.11),  # FCC
+    BT601: (0.299, 0.114),
     7: (0.212, 0.087),  # SMPTE 240M
     9: (0.2627, 0.0593),  # BT.2020
-    10: (0.2627, 0.0593),
 }
-"""Shares of red and blue in luma, by matrix coefficients as numbered in ITU-T H.273 and AVColorSpace."""
-
-_BT601_WEIGHTS = (0.299, 0.114)
+"""Shares of red and blue in luma, by the matrix of a Reading."""
 
 
 def luma_weights(matrix: int) -> tuple[float, float, float]:
-    """Shares of red, green and blue in luma, for matrix coefficients of ITU-T H.273; BT.601 for any other."""
-    red, blue = _LUMA_WEIGHTS.get(matrix, _BT601_WEIGHTS)
+    """Shares of red, green and blue in luma, for the matrix of a Reading."""
+    red, blue = _LUMA_WEIGHTS[matrix]
     return red, 1 - red - blue, blue
 
 
-def yuv_codes(rgb: Rgb, *, matrix: int, full: bool, depth: int) -> Rgb:
-    """Code values of Y, Cb, Cr in pictures of `depth` bits, full or limited range (ITU-T H.273, 8.3)."""
-    weights = luma_weights(matrix)
+def yuv_codes(rgb: Rgb, read: Reading, depth: int) -> Rgb:
+    """Code values of Y, Cb, Cr in pictures of `depth` bits (ITU-T H.273, 8.3)."""
+    weights = luma_weights(read.matrix)
     red, green, blue = (value / 255 for value in rgb)
     luma = weights[0] * red + weights[1] * green + weights[2] * blue
     cb = (blue - luma) / (2 * (1 - weights[2]))
     cr = (red - luma) / (2 * (1 - weights[0]))
     step, largest, middle = 1 << (depth - 8), (1 << depth) - 1, 1 << (depth - 1)
-    if full:
+    if read.full:
         values = luma * largest, cb * largest + middle, cr * largest + middle
     else:
         values = step * (219 * luma + 16), step * (224 * cb + 128), step * (224 * cr + 128)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
+from streamseg.colour import reading_of
 from streamseg.crop import Box, Cutter
 from streamseg.errors import RuntimeFailure, reason
 from streamseg.models.card import InputSpec
@@ -17,11 +18,6 @@ Tensor = NDArray[np.float32]
 
 _PLANES = {"rgb": (2, 0, 1), "bgr": (1, 0, 2), "grey": (0,)}
 """Which plane of gbrp (or gray) each channel is."""
-
-_MATRICES = {1, 4, 5, 6, 7, 9}
-"""The colour matrices swscale converts from: BT.709, FCC, BT.601 (two names), SMPTE 240M, BT.2020."""
-
-_BT2020_CONSTANT_LUMINANCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ class Scaler:
                 width=size[0],
                 height=size[1],
                 format=pixels,
-                src_colorspace=_matrix(picture),
+                src_colorspace=reading_of(picture).matrix,
                 interpolation=Interpolation.AREA,
                 threads=1,
             )
@@ -117,19 +113,6 @@ class Scaler:
             made = f"{picture.width}x{picture.height} {picture.format.name}"
             raise RuntimeFailure(f"cannot scale a {made} picture for the network: {reason(error)}") from error
         return [_codes(plane) for plane in small.planes]
-
-
-def _matrix(picture: av.VideoFrame) -> Colorspace | None:
-    """What swscale must be told: it knows the rest by the picture's own tag.
-
-    A YUV picture without a tag, or with a nonsensical one, is BT.709 from 720 lines up, by convention.
-    """
-    tag = int(picture.colorspace)
-    if picture.format.is_rgb or tag in _MATRICES:
-        return None
-    if tag == _BT2020_CONSTANT_LUMINANCE:
-        return Colorspace.BT2020
-    return Colorspace.ITU709 if picture.height >= 720 else Colorspace.ITU601
 
 
 def _codes(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streamseg.colour import find_colour, label_palette, overlay_palette, parse_colour, yuv_codes
+from streamseg.colour import Reading, find_colour, label_palette, overlay_palette, parse_colour, yuv_codes
 from streamseg.effects import (
     EFFECTS,
     TAKES,
@@ -129,21 +129,21 @@ def test_colours_are_read_as_people_write_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rgb", "options", "codes"),
+    ("rgb", "read", "depth", "codes"),
     [
-        ((255, 255, 255), {"matrix": 1, "full": False, "depth": 8}, (235, 128, 128)),
-        ((255, 255, 255), {"matrix": 9, "full": False, "depth": 10}, (940, 512, 512)),
-        ((0, 0, 0), {"matrix": 6, "full": True, "depth": 12}, (0, 2048, 2048)),
-        ((255, 0, 0), {"matrix": 6, "full": False, "depth": 8}, (81, 90, 240)),
-        ((255, 0, 0), {"matrix": 1, "full": False, "depth": 8}, (63, 102, 240)),
-        ((0, 0, 255), {"matrix": 1, "full": True, "depth": 8}, (18, 255, 116)),
+        ((255, 255, 255), Reading(1, full=False), 8, (235, 128, 128)),
+        ((255, 255, 255), Reading(9, full=False), 10, (940, 512, 512)),
+        ((0, 0, 0), Reading(5, full=True), 12, (0, 2048, 2048)),
+        ((255, 0, 0), Reading(5, full=False), 8, (81, 90, 240)),
+        ((255, 0, 0), Reading(1, full=False), 8, (63, 102, 240)),
+        ((0, 0, 255), Reading(1, full=True), 8, (18, 255, 116)),
     ],
 )
 def test_code_values_are_those_of_the_standards(
-    rgb: tuple[int, int, int], options: Any, codes: tuple[int, ...]
+    rgb: tuple[int, int, int], read: Reading, depth: int, codes: tuple[int, ...]
 ) -> None:
     """BT.601 and BT.709 red, white and black as the colour bar tables of BT.801 and others list them."""
-    assert yuv_codes(rgb, **options) == codes
+    assert yuv_codes(rgb, read, depth) == codes
 
 
 def test_palettes_tell_classes_apart() -> None:

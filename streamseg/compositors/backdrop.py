@@ -17,7 +17,7 @@ from streamseg.effects import Fit
 from streamseg.errors import SourceError, StreamsegError, UsageError, reason, redacted
 from streamseg.frame import Frame
 from streamseg.sources import Source, open_source
-from streamseg.sources.uris import is_live_uri
+from streamseg.sources.uris import is_live_uri, is_pattern, kind_of, local_path
 
 
 class BackdropPainter(Painter):
@@ -100,6 +100,8 @@ class Loop:
             raise UsageError(
                 f"background {redacted(self._uri)!r} is live; give a picture, a video file or a colour"
             )
+        if kind_of(self._uri) == "images" and (is_pattern(self._uri) or local_path(self._uri).is_dir()):
+            raise UsageError(f"background {self._uri!r} is several pictures; name one of them, or a video")
         try:
             source = open_source(self._uri)
         except StreamsegError as error:
@@ -147,7 +149,9 @@ def fitted(picture: av.VideoFrame, canvas: Canvas, fit: Fit, converter: Converte
 def _middle(picture: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     """Cut the middle out."""
     whole = Converter().planar(picture)
-    part = replace(Canvas.of(whole), width=width, height=height).blank()
+    canvas = Canvas.of(whole)
+    part = replace(canvas, width=width, height=height).blank()
+    part.colorspace = canvas.reading.matrix  # untagged, a part with fewer lines would be read otherwise
     left, top = (whole.width - width) // 2, (whole.height - height) // 2
     for source, target in zip(window(whole, left, top, width, height), planes(part), strict=True):
         np.copyto(target, source)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from streamseg.compositors.planes import FULL, LIMITED, Canvas, planar_kin, planes, with_planes
+from streamseg.colour import reading_of
+from streamseg.compositors.planes import Canvas, planar_kin, planes, with_planes
 from streamseg.errors import SourceError, reason
 
 
@@ -37,7 +38,7 @@ class Converter:
 
     def fill(self, canvas: Canvas, picture: av.VideoFrame) -> av.VideoFrame:
         """Return a picture in a canvas' size, pixel format, matrix and range."""
-        source = Canvas.of(picture)
+        source = reading_of(picture)
         shrinks = picture.width * picture.height > 2 * canvas.width * canvas.height
         made = self._swscale.reformat(
             picture,
@@ -46,10 +47,10 @@ class Converter:
             # swscale makes grey in one matrix and range only, so luma is taken from a picture with chroma.
             format=canvas.format.replace("gray", "yuv444p"),
             interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
-            src_colorspace=source.swscale_matrix,
-            dst_colorspace=canvas.swscale_matrix,
-            src_color_range=FULL if source.full else LIMITED,
-            dst_color_range=FULL if canvas.full else LIMITED,
+            src_colorspace=source.matrix,
+            dst_colorspace=canvas.reading.matrix,
+            src_color_range=source.range,
+            dst_color_range=canvas.reading.range,
         )
         if canvas.look.grey:
             made = with_planes(made, canvas.format, planes(made)[:1])

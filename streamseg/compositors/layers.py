@@ -105,7 +105,7 @@ class DimmedPainter(Painter):
         sources, targets = planes(scene.picture), planes(self._picture)
         black = canvas.codes((0, 0, 0))[0]
         if canvas.look.rgb:
-            red, green, blue = luma_weights(canvas.matrix)
+            red, green, blue = luma_weights(canvas.reading.matrix)
             weights = np.array([[green, blue, red]]) * self._light
             cv2.transform(cv2.merge(sources), weights, dst=targets[0])
             np.copyto(targets[1], targets[0])

@@ -107,7 +107,7 @@ class Merger:
         entry = self._graph.add(
             "buffer",
             f"video_size={canvas.width}x{canvas.height}:pix_fmt={canvas.format}:time_base=1/1:pixel_aspect=1/1"
-            f":colorspace={canvas.colorspace}:range={canvas.color_range}",
+            f":colorspace={canvas.tags.matrix}:range={canvas.tags.range}",
         )
         # Frames are matched by pts: counted here, so that the frames' own don't matter and stay as they are.
         count = self._graph.add("setpts", "N")

@@ -8,19 +8,16 @@ import av
 import cv2
 import numpy as np
 
-from streamseg.colour import label_palette
+from streamseg.colour import BT601, FULL, Reading, Tags, label_palette
 from streamseg.compositors.merge import Sampler
-from streamseg.compositors.planes import FULL, LIMITED, Canvas, Plane, alpha_kin, planar_kin, planes
+from streamseg.compositors.planes import Canvas, Plane, alpha_kin, planar_kin, planes
 from streamseg.frame import LabelMap
 from streamseg.mattes import Alpha
-
-_UNKNOWN = 2
-"""For matrix, primaries and transfer."""
 
 
 def grey_picture(alpha: Alpha, size: tuple[int, int]) -> av.VideoFrame:
     """The matte of a frame of `size` (W, H) as a grey picture, 0..255, full range."""
-    canvas = Canvas(*size, "gray", _UNKNOWN, FULL, _UNKNOWN, _UNKNOWN)
+    canvas = Canvas(*size, "gray", Tags(range=FULL), Reading(BT601, full=True))
     picture = canvas.blank()
     Sampler(canvas).ramp(alpha, planes(picture), [0], [255])
     return picture
@@ -40,9 +37,8 @@ def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha) -> av.V
     alpha is multiplied with the matte.
     """
     canvas = Canvas.of(opaque)
-    kin = replace(
-        canvas, format=alpha_kin(canvas.format), color_range=FULL if canvas.full else canvas.color_range
-    )
+    tags = replace(canvas.tags, range=FULL if canvas.reading.full else canvas.tags.range)
+    kin = replace(canvas, format=alpha_kin(canvas.format), tags=tags)
     made = kin.blank()
     *colours, transparency = planes(made)
     Sampler(kin).ramp(alpha, [transparency], [0], [kin.look.largest])
@@ -60,7 +56,7 @@ def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
     wanted = planar_kin(kin.format)
     if opaque.format.name.replace("yuvj", "yuv") == wanted:
         return planes(opaque)
-    same = FULL if kin.full else LIMITED
+    same = kin.reading.range
     return planes(opaque.reformat(format=wanted, src_color_range=same, dst_color_range=same))
 
 

@@ -12,19 +12,13 @@ import numpy as np
 from av.video.format import VideoFormat
 from numpy.typing import NDArray
 
-from streamseg.colour import Rgb, yuv_codes
+from streamseg.colour import Reading, Rgb, Tags, reading_of, tags_of, yuv_codes
 
 Plane: TypeAlias = NDArray[np.integer[Any]]
 """(h, w) uint8, or uint16 above 8 bits: a view of a picture's own memory."""
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _SAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (1, 2): "440", (4, 4): "410"}
-
-UNSPECIFIED, LIMITED, FULL = 0, 1, 2
-"""AVColorRange."""
-
-_BT709, _UNKNOWN_MATRIX, _BT601 = 1, 2, 6
-"""AVColorSpace, matrix coefficients of ITU-T H.273."""
 
 
 def _name(family: str, depth: int) -> str:
@@ -101,7 +95,7 @@ def look(name: str) -> Look:
 def with_planes(picture: av.VideoFrame, name: str, contents: Sequence[Plane]) -> av.VideoFrame:
     """Return a new picture of the same size and colour tags in format `name`, with a copy of `contents`."""
     made = av.VideoFrame(picture.width, picture.height, name)
-    copy_tags(picture, made)
+    tags_of(picture).put(made)
     for plane, content in zip(planes(made), contents, strict=False):
         np.copyto(plane, content)
     return made
@@ -128,12 +122,6 @@ def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> Plane:
     return (rows if plane.line_size > 0 else rows[::-1])[:, : plane.width]
 
 
-def copy_tags(source: av.VideoFrame, target: av.VideoFrame) -> None:
-    """Say of `target` what is said of `source`'s colours."""
-    target.colorspace, target.color_range = source.colorspace, source.color_range
-    target.color_primaries, target.color_trc = source.color_primaries, source.color_trc
-
-
 @dataclass(frozen=True, slots=True)
 class Canvas:
     """What a layer has to know of a frame to paint for it: size, pixel format, colour tags."""
@@ -141,47 +129,20 @@ class Canvas:
     width: int
     height: int
     format: str
-    colorspace: int
-    color_range: int
-    color_primaries: int
-    color_trc: int
+    tags: Tags
+    reading: Reading
+    """How its codes stand for colours; a part of a picture keeps that of the whole."""
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> Canvas:
         """The canvas of a picture, in its planar kin."""
-        return cls(
-            picture.width,
-            picture.height,
-            planar_kin(picture.format.name),
-            picture.colorspace,
-            picture.color_range,
-            picture.color_primaries,
-            picture.color_trc,
-        )
+        kin = planar_kin(picture.format.name)
+        return cls(picture.width, picture.height, kin, tags_of(picture), reading_of(picture))
 
     @property
     def look(self) -> Look:
         """What its pixel format is like."""
         return look(self.format)
-
-    @property
-    def matrix(self) -> int:
-        """Matrix coefficients: as tagged; else BT.601 below 720 lines, BT.709 from there, as players do."""
-        if self.colorspace not in (_UNKNOWN_MATRIX, 0):
-            return self.colorspace
-        return _BT601 if self.height < 720 else _BT709
-
-    @property
-    def swscale_matrix(self) -> int:
-        """The same as swscale counts them: one number for BT.601, one for BT.2020."""
-        return {6: 5, 10: 9}.get(self.matrix, self.matrix)
-
-    @property
-    def full(self) -> bool:
-        """Black is code 0: as tagged, else so for RGB, grey and the yuvj formats."""
-        if self.look.rgb or self.format.startswith("yuvj"):
-            return True
-        return self.color_range == FULL or (self.color_range == UNSPECIFIED and self.look.grey)
 
     def blank(self) -> av.VideoFrame:
         """A new picture, tagged, its pixels undefined."""
@@ -198,8 +159,7 @@ class Canvas:
 
     def tag(self, picture: av.VideoFrame) -> None:
         """Say of a picture's colours what this canvas says; it is no longer the I or P frame once decoded."""
-        picture.colorspace, picture.color_range = self.colorspace, self.color_range
-        picture.color_primaries, picture.color_trc = self.color_primaries, self.color_trc
+        self.tags.put(picture)
         picture.pict_type = 0
 
     def codes(self, rgb: Rgb) -> tuple[int, ...]:
@@ -208,5 +168,5 @@ class Canvas:
         if looks.rgb:
             red, green, blue = (round(value * looks.largest / 255) for value in rgb)
             return green, blue, red
-        yuv = yuv_codes(rgb, matrix=self.matrix, full=self.full, depth=looks.depth)
+        yuv = yuv_codes(rgb, self.reading, looks.depth)
         return yuv[:1] if looks.grey else yuv

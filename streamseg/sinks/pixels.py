@@ -10,22 +10,10 @@ import av
 import numpy as np
 from av.video.format import VideoFormat
 from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-LIMITED, FULL = int(ColorRange.MPEG), int(ColorRange.JPEG)
-
-_RGB, _BT709, _UNSPECIFIED = 0, 1, 2
-"""Matrix coefficients (and primaries, transfer) as numbered in ITU-T H.273 and AVColorSpace."""
-
-_SWSCALE = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
-"""swscale's names for matrix coefficients; whatever is not here, unspecified too, is BT.601 to it."""
+from streamseg.colour import BT601, BT709, FULL, LIMITED, RGB, UNSPECIFIED, Tags, reading, reading_of, tags_of
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -53,7 +41,7 @@ _OFFERED = {
 }
 """Where an encoder does not say what it takes (YUV4MPEG), or takes what few readers do (YUV in TIFF)."""
 
-_FIXED = {"mjpeg": (5, FULL), "libwebp": (5, LIMITED)}
+_FIXED = {"mjpeg": (BT601, FULL), "libwebp": (BT601, LIMITED)}
 """Matrix and range that JFIF and WebP prescribe: BT.601."""
 
 
@@ -122,63 +110,34 @@ def _losses(held: Shape, other: Shape) -> tuple[float, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """How code values are to be read (ITU-T H.273 numbers); 0 range: unspecified."""
-
-    matrix: int
-    range: int
-    primaries: int
-    transfer: int
-
-
-def colour_of(picture: av.VideoFrame) -> Colour:
-    """How the picture's own tags say its code values are to be read."""
-    full = picture.format.name.startswith("yuvj")
-    return Colour(
-        picture.colorspace, FULL if full else picture.color_range, picture.color_primaries, picture.color_trc
-    )
-
-
 class Conversion:
     """From the frames that come to the pixel format an encoder takes; `colour` is how to read the result."""
 
     def __init__(self, first: av.VideoFrame, format_name: str, encoder: str) -> None:
         self.format = format_name
-        self.colour = _target_colour(first, format_name, encoder)
+        self.colour = _target_tags(first, format_name, encoder)
+        self._pixels = VideoFormat(format_name)
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Return `picture` in the target format; itself, if nothing is to be done."""
-        before = colour_of(picture)
-        if picture.format.name == self.format and self._as_wanted(before):
+        before, after = reading_of(picture), reading(self.colour, self._pixels, picture.height)
+        keeps = shape(self.format).rgb or shape(self.format).grey or before == after
+        if picture.format.name == self.format and keeps:
             return picture
-        if shape(picture.format.name).grey and before.range == LIMITED and self.colour.range != FULL:
+        if shape(picture.format.name).grey and not before.full and not after.full:
             return grey_as_luma(picture, self.format)
-        source_range = before.range or (FULL if shape(picture.format.name).rgb else LIMITED)
         result = self._reformatter.reformat(
             picture,
             format=self.format,
-            src_colorspace=swscale_matrix(before.matrix),
-            dst_colorspace=swscale_matrix(self.colour.matrix),
-            src_color_range=source_range,
-            dst_color_range=self.colour.range or source_range,
+            src_colorspace=before.matrix,
+            dst_colorspace=after.matrix,
+            src_color_range=before.range,
+            dst_color_range=after.range,
             interpolation=_EXACT,
         )
         result.colorspace, result.color_range = self.colour.matrix, self.colour.range
         return result
-
-    def _as_wanted(self, before: Colour) -> bool:
-        if shape(self.format).rgb or shape(self.format).grey:
-            return True
-        ranges = (before.range or LIMITED, self.colour.range or LIMITED)
-        matrices = (swscale_matrix(before.matrix), swscale_matrix(self.colour.matrix))
-        return ranges[0] == ranges[1] and matrices[0] == matrices[1]
-
-
-def swscale_matrix(matrix: int) -> Colorspace:
-    """swscale's name for matrix coefficients."""
-    return _SWSCALE.get(matrix, Colorspace.ITU601)
 
 
 def grey_as_luma(picture: av.VideoFrame, format_name: str) -> av.VideoFrame:
@@ -214,19 +173,19 @@ def rows(plane: VideoPlane) -> NDArray[np.uint8]:
     )
 
 
-def _target_colour(first: av.VideoFrame, format_name: str, encoder: str) -> Colour:
-    before, source, target = colour_of(first), shape(first.format.name), shape(format_name)
+def _target_tags(first: av.VideoFrame, format_name: str, encoder: str) -> Tags:
+    before, source, target = tags_of(first), shape(first.format.name), shape(format_name)
     if target.rgb:
-        return Colour(_RGB, FULL, before.primaries, before.transfer)
+        return Tags(RGB, FULL, before.primaries, before.transfer)
     if encoder in _FIXED and not target.grey:
-        return Colour(*_FIXED[encoder], before.primaries, before.transfer)
+        return Tags(*_FIXED[encoder], before.primaries, before.transfer)
     if source.rgb or (source.grey and not target.grey):
-        return Colour(
-            before.matrix if before.matrix not in (_RGB, _UNSPECIFIED) and source.grey else _BT709,
+        return Tags(
+            before.matrix if before.matrix not in (RGB, UNSPECIFIED) and source.grey else BT709,
             LIMITED,
-            before.primaries if before.primaries not in (0, _UNSPECIFIED) else _BT709,
-            before.transfer if before.transfer not in (0, _UNSPECIFIED) else _BT709,
+            before.primaries if before.primaries not in (0, UNSPECIFIED) else BT709,
+            before.transfer if before.transfer not in (0, UNSPECIFIED) else BT709,
         )
-    return Colour(
+    return Tags(
         before.matrix, before.range if encoder in _SAYS_RANGE else LIMITED, before.primaries, before.transfer
     )

@@ -13,12 +13,12 @@ from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from streamseg.colour import Tags
 from streamseg.errors import SinkError
 from streamseg.frame import Frame, VideoFormat
 from streamseg.sinks.codecs import Encoder
 from streamseg.sinks.containers import Container
 from streamseg.sinks.geometry import Conform, pad, padded_size, square_size
-from streamseg.sinks.pixels import Colour
 
 QP_TO_LAMBDA = 118
 """libavcodec's unit of constant quality, per step of the quantiser."""
@@ -41,7 +41,7 @@ class Converter(Protocol):
     """Turns pictures into the pixel format an encoder takes."""
 
     format: str
-    colour: Colour
+    colour: Tags
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Return `picture` in that format, timing kept."""
