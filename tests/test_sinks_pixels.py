@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.codec import Codec
+from av.codec.codec import UnknownCodecError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamseg.colour import FULL, LIMITED, Tags, tags_of
+from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
 from streamseg.sinks import Encoding
-from streamseg.sinks.codecs import pixel_formats
+from streamseg.sinks.codecs import needs_hardware, pixel_formats
 from streamseg.sinks.pixels import Conversion, best_format, grey_as_luma, rows, shape
 from tests.clips import read_frames
 from tests.sinking import made_frames, write_frames
@@ -188,6 +193,50 @@ def test_colour_tags_are_carried(tmp_path: Path, extension: str) -> None:
     write_frames(path, frames)
     stored = first(path)
     assert (stored.colorspace, stored.color_primaries, stored.color_trc, stored.color_range) == (9, 9, 16, 1)
+
+
+@pytest.mark.parametrize("extension", ["mp4", "mov", "mkv", "ts", "nut"])
+@pytest.mark.parametrize("said", [LIMITED, FULL])
+def test_a_range_is_carried_where_nothing_else_is_said(tmp_path: Path, extension: str, said: int) -> None:
+    """A picture tagged `tv` or `pc`, without matrix, primaries and transfer, is tagged so in the file."""
+    frames = made_frames([0, 3000])
+    for frame in frames:
+        frame.picture.color_range = said
+    path = tmp_path / f"out.{extension}"
+    write_frames(path, frames, encoding=FAST)
+    assert tags_of(first(path)) == Tags(range=said)
+
+
+def test_nothing_is_said_of_colours_where_nothing_was(tmp_path: Path) -> None:
+    """An untagged picture stays untagged."""
+    write_frames(tmp_path / "out.mp4", made_frames([0, 3000]), encoding=FAST)
+    assert tags_of(first(tmp_path / "out.mp4")) == Tags()
+
+
+def hardware_encoders() -> list[str]:
+    """Every encoder of this FFmpeg that may find no hardware."""
+    found = []
+    for name in sorted(av.codecs_available):
+        with suppress(UnknownCodecError):
+            found += [name] if Codec(name, "w").type == "video" and needs_hardware(name) else []
+    return found
+
+
+@pytest.mark.parametrize("encoder", hardware_encoders())
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "rgb24", "gray10le", "rgba"])
+def test_missing_hardware_is_one_line(tmp_path: Path, encoder: str, pixel_format: str) -> None:
+    """An encoder without its hardware is refused by name, whatever the pixels, and leaves no file."""
+    path = tmp_path / "out.mkv"
+    try:
+        write_frames(
+            path, made_frames([0, 3000], pixel_format=pixel_format), encoding=Encoding(codec=encoder)
+        )
+    except (SinkError, UsageError) as error:
+        assert encoder in str(error)
+        assert "\n" not in str(error)
+        assert not list(tmp_path.iterdir())
+    else:  # it is there
+        assert path.exists()
 
 
 def test_full_range_becomes_limited_where_it_cannot_be_told(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import av
-from av.codec import Codec
+from av.codec import Capabilities, Codec
 from av.codec.codec import UnknownCodecError
 
 from streamseg.errors import UsageError
@@ -143,8 +143,16 @@ def lossless_encoder(name: str) -> Encoder:
 
 @lru_cache
 def pixel_formats(encoder: str) -> tuple[str, ...]:
-    """Names of the pixel formats an encoder takes; empty if it takes any."""
-    return tuple(each.name for each in Codec(encoder, "w").video_formats or ())
+    """Names of the pixel formats an encoder takes and keeps; empty if it takes any."""
+    formats = [each for each in Codec(encoder, "w").video_formats or () if each.components]
+    if needs_hardware(encoder):  # these would make YUV of RGB in their own way, and lose transparency
+        formats = [each for each in formats if not each.is_rgb]
+    return tuple(each.name for each in formats)
+
+
+def needs_hardware(encoder: str) -> bool:
+    """Tell whether an encoder runs on a graphics card, or on whatever else a machine may lack."""
+    return bool(Codec(encoder, "w").capabilities & (Capabilities.hardware | Capabilities.hybrid))
 
 
 def possible_codecs(container: Container) -> list[str]:

@@ -13,10 +13,10 @@ from av.container import OutputContainer
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
-from streamseg.colour import Tags
-from streamseg.errors import SinkError
+from streamseg.colour import LIMITED, Tags
+from streamseg.errors import SinkError, reason
 from streamseg.frame import Frame, VideoFormat
-from streamseg.sinks.codecs import Encoder
+from streamseg.sinks.codecs import Encoder, needs_hardware
 from streamseg.sinks.containers import Container
 from streamseg.sinks.geometry import Conform, pad, padded_size, square_size
 
@@ -33,6 +33,9 @@ _COUNTS_FRAMES = frozenset({"mpeg4", "mpeg2video"})
 
 _X265_REORDERS = 2
 """Frames x265 needs before it knows its own delay: with fewer its dts are whatever the memory held."""
+
+_X264_SAYS_RANGE = {"x264-params": "videoformat=component"}
+"""x264 writes limited range only beside another statement: here that the pictures were made digitally."""
 
 _FRAME_DURATION = int(av.codec.context.Flags.frame_duration)
 
@@ -100,15 +103,19 @@ class VideoTrack:
     def open(self, container: OutputContainer, uri: str) -> None:
         """Add the stream and open its encoder; raises SinkError if that refuses."""
         options = dict(self._encoder.options)
+        if self._encoder.name == "libx264" and self._convert.colour == Tags(range=LIMITED):
+            options |= _X264_SAYS_RANGE
         self._container = container
         self._stream = cast(VideoStream, container.add_stream(self._encoder.name, self._rate, options))
         self._set_up()
         try:
             self._stream.codec_context.open(strict=False)
         except (av.FFmpegError, ValueError) as error:
-            refused = f"{self._size[0]}x{self._size[1]} {self._convert.format}"
+            refused = f"refuses {self._size[0]}x{self._size[1]} {self._convert.format}"
+            if needs_hardware(self._encoder.name):
+                refused = f"needs hardware or a driver that is not here, or {refused} ({reason(error)})"
             raise SinkError(
-                f"cannot write {uri!r}: encoder {self._encoder.name!r} refuses {refused}; try another codec"
+                f"cannot write {uri!r}: encoder {self._encoder.name!r} {refused}; try another codec"
             ) from error
 
     def write(self, frame: Frame) -> None:
