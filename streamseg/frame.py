@@ -97,6 +97,10 @@ class Tracks:
     streams: Sequence[av.stream.Stream] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     """The container's own: title, artist, ..."""
+    picture: av.stream.Stream | None = None
+    """The picture's own stream, for its language, title and role."""
+    chapters: Sequence[Any] = ()
+    """As PyAV gives them: dicts of id, start, end, time_base and metadata."""
     packets: deque[av.Packet[Any]] = field(default_factory=deque)
 
     def put(self, packet: av.Packet[Any]) -> None:

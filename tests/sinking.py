@@ -11,6 +11,7 @@ import numpy as np
 
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sinks import Encoding, Sink, open_sink
+from streamseg.sources import open_source
 from tests.clips import TICKS, picture
 
 
@@ -51,7 +52,21 @@ def write_frames(
     return sink
 
 
-def copy_clip(source: Path, target: Path, *, encoding: Encoding | None = None) -> Sink:
+def copy_source(source: Path, target: Path, *, duration: float | None = None) -> Sink:
+    """Bring a clip through a sink as a run does, effects aside."""
+    sink = open_sink(str(target))
+    with open_source(str(source), duration=duration) as opened:
+        for index, frame in enumerate(opened):
+            if not index:
+                sink.start(opened.video, frame, opened.tracks)
+            sink.copy(opened.tracks.take())
+            sink.write(frame)
+        sink.copy(opened.tracks.take())
+    sink.close()
+    return sink
+
+
+def copy_clip(source: Path, target: Path | str, *, encoding: Encoding | None = None) -> Sink:
     """Bring a clip with all its tracks through a sink, packets and frames in the order they were read."""
     with av.open(str(source)) as container:
         shown = container.streams.video[0]

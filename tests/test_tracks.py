@@ -12,7 +12,7 @@ import pytest
 from streamseg.frame import Tracks, VideoFormat
 from streamseg.sinks import open_sink
 from tests.clips import TICKS, frame_times, make_clip, packets_of
-from tests.sinking import copy_clip, made_frames, onset
+from tests.sinking import copy_clip, copy_source, made_frames, onset
 
 
 def clip(folder: Path, name: str, sound: str, codec: str = "libx264", **options: object) -> Path:
@@ -47,7 +47,7 @@ def test_sound_is_copied_bit_for_bit(tmp_path: Path, sound: str, source: str, ta
     after = tmp_path / f"out.{target}"
     sink = copy_clip(before, after)
     assert sink.audio == "copied"
-    assert sink.notes == []
+    assert all("stores times in steps" in note for note in sink.notes)
     assert [content for _, content in packets_of(after)] == [content for _, content in packets_of(before)]
     assert sink.av_offset_ms == pytest.approx(0, abs=1)
     shift = frame_times(after)[0] - frame_times(before)[0]
@@ -201,6 +201,85 @@ def test_fonts_travel_in_matroska_only(tmp_path: Path) -> None:
             ("font.ttf", b"letters")
         ]
     assert len(copy_clip(source, tmp_path / "out.mp4").notes) == 1
+
+
+@pytest.mark.parametrize("target", ["out.gif", "out.png", "%05d.png", "out/"])
+def test_what_holds_only_pictures_says_what_it_leaves_out(tmp_path: Path, target: str) -> None:
+    """Sound that a GIF or a picture cannot hold is named in one note."""
+    make_clip(tmp_path / "in.mp4", frames=1, audio="aac")
+    (note,) = copy_clip(
+        tmp_path / "in.mp4", tmp_path / target if target != "out/" else f"{tmp_path}/o/"
+    ).notes
+    assert note.endswith(" holds no sound; left out: audio track 1 (aac)")
+    assert target != "out.gif" or note.startswith("'.gif' holds")
+
+
+def test_the_language_of_the_picture_is_kept(tmp_path: Path) -> None:
+    """The picture's own track keeps its language and title."""
+    source, target = tmp_path / "in.mkv", tmp_path / "out.mkv"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 48
+        video.metadata.update(language="ger", title="Bühne")
+        for frame in made_frames([0], time_base=Fraction(1, 25)):
+            container.mux(video.encode(frame.picture))
+        container.mux(video.encode(None))
+    copy_source(source, target)
+    with av.open(str(target)) as container:
+        metadata = container.streams.video[0].metadata
+    assert (metadata["language"], metadata["title"]) == ("ger", "Bühne")
+
+
+def chaptered(path: Path) -> Path:
+    """Two seconds with a chapter for each."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 48
+        container.set_chapters(
+            [
+                {
+                    "id": index,
+                    "start": 1000 * index,
+                    "end": 1000 * index + 1000,
+                    "time_base": Fraction(1, 1000),
+                    "metadata": {"title": f"part {index}"},
+                }
+                for index in range(2)
+            ]
+        )
+        for frame in made_frames(range(50), time_base=Fraction(1, 25), duration=1):
+            container.mux(video.encode(frame.picture))
+        container.mux(video.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mov", "out.mkv", "out.webm"])
+@pytest.mark.parametrize(("seconds", "ends"), [(None, [1, 2]), (1.2, [1, 1.2]), (0.6, [0.6])])
+def test_chapters_are_kept_as_far_as_the_picture_goes(
+    tmp_path: Path, name: str, seconds: float | None, ends: list[float]
+) -> None:
+    """Titles and times of chapters come along; one that would begin after the end does not."""
+    sink = copy_source(chaptered(tmp_path / "in.mkv"), tmp_path / name, duration=seconds)
+    with av.open(str(tmp_path / name)) as container:
+        chapters = container.chapters()
+        assert container.duration / 1e6 == pytest.approx(seconds or 2, abs=0.05)
+    assert [chapter["metadata"]["title"] for chapter in chapters] == ["part 0", "part 1"][: len(ends)]
+    found = [float(chapter["end"] * Fraction(chapter["time_base"])) for chapter in chapters]
+    assert found == pytest.approx(ends, abs=0.05)
+    assert sink.notes == []
+
+
+def test_chapters_that_are_lost_are_counted(tmp_path: Path) -> None:
+    """MPEG-TS holds no chapters: one note says how many there were."""
+    sink = copy_source(chaptered(tmp_path / "in.mkv"), tmp_path / "out.ts")
+    assert sink.notes == ["2 chapters were left out: mpegts cannot hold them"]
+
+
+def test_sound_that_breaks_the_header_is_encoded_anew_and_says_why(tmp_path: Path) -> None:
+    """FLV claims PCM of 48 kHz for its own and refuses it in the header: the note names the reason."""
+    sink = copy_clip(clip(tmp_path, "in.mov", "pcm_s16le"), tmp_path / "out.flv")
+    assert sink.audio == "encoded"
+    assert sink.notes[0].startswith("sound was encoded anew: flv refuses it copied: ")
 
 
 def test_a_silent_clip_has_no_offset(tmp_path: Path) -> None:

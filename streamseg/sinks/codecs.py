@@ -161,6 +161,8 @@ def possible_codecs(container: Container) -> list[str]:
 
 
 def _fits(container: Container, encoder: str) -> bool:
+    if Codec(encoder, "w").canonical_name in container.refuses:
+        return False
     return encoder in (container.encoders or supported(container.format))
 
 

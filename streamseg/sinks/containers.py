@@ -30,7 +30,12 @@ class Container:
     """Sound and subtitles it can hold, where libavformat cannot tell."""
     encoders: frozenset[str] = frozenset()
     """Encoders whose pictures it can hold, where libavformat cannot tell."""
+    refuses: frozenset[str] = frozenset()
+    """Codecs libavformat counts as its own and then refuses."""
     options: Mapping[str, str] = field(default_factory=dict)
+    silent: bool = False
+    """Nothing but pictures fits."""
+    chapters: bool = False
     constant_rate: bool = False
     """It counts frames instead of noting their times."""
     tick: Fraction | None = None
@@ -52,7 +57,9 @@ _EVEN_BEFORE_ZERO = {"avoid_negative_ts": "disabled"}
 """Otherwise these muxers would shift everything for the sake of one packet of encoder delay. MPEG-TS counts
 modulo 2^33 and Matroska's blocks are signed, so both can say 'before zero'; FFmpeg reads that exactly."""
 
-_MP4 = Container(format="mp4", palette="libx264rgb", options={"movflags": "+faststart"}, iso=True)
+_MP4 = Container(
+    format="mp4", palette="libx264rgb", options={"movflags": "+faststart"}, iso=True, chapters=True
+)
 _MPEGTS = Container(
     format="mpegts",
     palette="libx264rgb",
@@ -67,9 +74,15 @@ CONTAINERS = {
     ".mp4": _MP4,
     ".m4v": _MP4,
     ".mov": Container(
-        format="mov", alpha="prores_ks", palette="png", options={"movflags": "+faststart"}, iso=True
+        format="mov",
+        alpha="prores_ks",
+        palette="png",
+        refuses=frozenset({"vp8", "vp9", "av1"}),
+        options={"movflags": "+faststart"},
+        iso=True,
+        chapters=True,
     ),
-    ".mkv": Container(format="matroska", alpha="ffv1", options=_EVEN_BEFORE_ZERO),
+    ".mkv": Container(format="matroska", alpha="ffv1", options=_EVEN_BEFORE_ZERO, chapters=True),
     ".webm": Container(
         format="webm",
         codec="libvpx-vp9",
@@ -77,6 +90,7 @@ CONTAINERS = {
         palette="libvpx-vp9",
         sound="libopus",
         options=_EVEN_BEFORE_ZERO,
+        chapters=True,
     ),
     ".avi": Container(
         format="avi",
@@ -92,13 +106,20 @@ CONTAINERS = {
     ".ts": _MPEGTS,
     ".m2ts": _MPEGTS,
     ".mts": _MPEGTS,
-    ".flv": Container(format="flv", palette="libx264rgb", negative=False, b_frames=False),
+    ".flv": Container(
+        format="flv",
+        palette="libx264rgb",
+        refuses=frozenset({"mpeg4", "h263"}),
+        negative=False,
+        b_frames=False,
+    ),
     ".nut": Container(format="nut", alpha="ffv1", negative=False, b_frames=False),
     ".y4m": Container(
         format="yuv4mpegpipe",
         codec="wrapped_avframe",
         palette="wrapped_avframe",
         options={"strict": "-1"},  # more than 8 bits are an extension, which everybody reads
+        silent=True,
         constant_rate=True,
         from_zero=True,
         timeless=True,

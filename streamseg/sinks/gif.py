@@ -18,11 +18,16 @@ from streamseg.sinks.media import MediaSink
 from streamseg.sinks.pixels import Conversion, shape, with_timing_of
 from streamseg.sinks.video import VideoTrack
 
-_GIF = Container(format="gif", codec="gif", alpha="gif", palette="gif", tick=Fraction(1, 100), from_zero=True)
+_GIF = Container(
+    format="gif", codec="gif", alpha="gif", palette="gif", tick=Fraction(1, 100), from_zero=True, silent=True
+)
 
 
 class GifSink(MediaSink):
     """A GIF file. Codec options mean nothing to it, and it is silent."""
+
+    kind = "a GIF"
+    encodes = False
 
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError or SinkError where the file must not or cannot be written."""

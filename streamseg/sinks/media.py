@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
@@ -26,7 +27,7 @@ from streamseg.sinks.codecs import (
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.pixels import Conversion, best_format, shape
-from streamseg.sinks.tracks import TrackWriter, Treatment, clean
+from streamseg.sinks.tracks import TrackWriter, Treatment, chapters_until, clean, describe, silent
 from streamseg.sinks.video import VideoTrack
 
 _MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
@@ -59,6 +60,9 @@ class Direct:
 class MediaSink(Sink):
     """A media file by its extension; sound and subtitles are copied where its container can hold them."""
 
+    kind = "a video"
+    encodes = True
+
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError or SinkError for what can be known before a frame is there."""
         extension = Path(destination.uri).suffix
@@ -78,19 +82,40 @@ class MediaSink(Sink):
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
         """Open encoder and container; sound is copied, else encoded, else left out."""
-        treatments: tuple[Treatment, ...] = ("copied", "encoded", "none")
-        for sound in treatments if tracks.streams else ("none",):
+        if self._spec.silent:
+            self.notes += silent(repr(self._extension), tracks)
+            tracks = replace(tracks, streams=(), chapters=())
+        self._source = tracks
+        try:
+            with self._failures():
+                self._video = self._video_track(video, first)
+                self._open_with_sound(tracks)
+        except (SinkError, UsageError):
+            self.abort()
+            raise
+
+    def _open_with_sound(self, tracks: Tracks) -> None:
+        """Where the header is refused, sound is to blame until it is refused without any too."""
+        if not tracks.streams:
+            self._open(tracks, "none")
+            return
+        attempts: tuple[tuple[Treatment, str], ...] = (
+            ("copied", "encoded anew"),
+            ("encoded", "left out, and subtitles too"),
+        )
+        for sound, instead in attempts:
             try:
-                with self._failures():
-                    self._open(self._video_track(video, first), tracks, sound)
+                self._open(tracks, sound)
                 return
-            except SinkClosed:
-                raise
-            except SinkError:
-                self._close_container()
-                if sound == "none":
-                    self.abort()
+            except av.FFmpegError as error:
+                if isinstance(error, OSError):  # no place to write to, whatever shall be written
                     raise
+                self._close_container()
+                self._target.discard()
+                self.notes.append(
+                    f"sound was {instead}: {self._spec.format} refuses it {sound}: {reason(error)}"
+                )
+        self._open(replace(tracks, streams=()), "none")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame at its own time."""
@@ -107,10 +132,14 @@ class MediaSink(Sink):
         """Flush the encoders, write the index and rename the file."""
         if self._container is None:
             return
+        if not self._video.frames:
+            self.abort()
+            return
         try:
             with self._failures():
                 self._video.finish()
                 self._tracks.finish()
+                self._write_chapters(self._container)
                 self._container.close()
         except SinkError:
             self.abort()
@@ -151,19 +180,32 @@ class MediaSink(Sink):
             )
         return without_delay(encoder) if self._spec.live else encoder, format_name
 
-    def _open(self, video: VideoTrack, tracks: Tracks, sound: Treatment) -> None:
+    def _open(self, tracks: Tracks, sound: Treatment) -> None:
         options = dict(self._spec.options)
         if self._spec.iso:
-            options["movie_timescale"] = str(_common_timescale(video, tracks))
-        container = av.open(self._address, "w", self._spec.format, container_options=options)
-        self._container, self._video = container, video
+            options["movie_timescale"] = str(_common_timescale(self._video, tracks))
+        self._container = container = av.open(
+            self._address, "w", self._spec.format, container_options=options
+        )
         container.metadata.update(
             {key: clean(text) for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
         )
-        video.open(container, self.uri)
-        self._tracks = TrackWriter(container, self._spec, tracks, sound, video.clock.shift)
+        self._video.open(container, self.uri)
+        if tracks.picture is not None:
+            describe(self._video.stream, tracks.picture)
+        self._tracks = TrackWriter(container, self._spec, tracks, sound, self._video.clock.shift)
         container.start_encoding()
         self.audio = self._tracks.audio
+
+    def _write_chapters(self, container: OutputContainer) -> None:
+        """In the trailer, when the end of the picture is known: a later chapter would lengthen the file."""
+        if self._spec.chapters:
+            clock = self._video.clock
+            container.set_chapters(chapters_until(self._video.end, self._source, clock.shift))
+        elif self._source.chapters:
+            self.notes.append(
+                f"{len(self._source.chapters)} chapters were left out: {self._spec.format} cannot hold them"
+            )
 
     def _check_times(self) -> None:
         shifted = self._tracks.before_zero and not self._spec.negative
@@ -171,7 +213,11 @@ class MediaSink(Sink):
 
     def _sum_up(self) -> None:
         self._check_times()
-        self.notes += self._tracks.notes
+        self.notes += [*self._video.notes, *self._tracks.notes]
+        if not self.pts_exact and self._video.pts_exact:
+            self.notes.append(
+                f"{self._spec.format} cannot begin before zero, as its sound does: all was moved"
+            )
         picture, sound = self._video.offset, self._tracks.offset
         if picture is not None and sound is not None:
             self.av_offset_ms = round(float(picture - sound) * 1000, 3)

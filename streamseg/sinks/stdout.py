@@ -13,6 +13,9 @@ from streamseg.sinks.media import Direct, MediaSink
 class StdoutSink(MediaSink):
     """Uncompressed frames on stdout; codec options mean nothing to it. Whoever stops reading ends the run."""
 
+    kind = "raw video"
+    encodes = False
+
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError when stdout is a terminal."""
         if sys.stdout is not None and sys.stdout.isatty():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, Protocol, TypeAlias
 
@@ -57,7 +57,7 @@ class TrackWriter:
         for stream in tracks.streams:
             track = self._open(container, stream, sound, shift)
             if track is not None:
-                _describe(track.stream, stream)
+                describe(track.stream, stream)
                 self._by_stream[stream.index] = track
         self._sound = [track for track in self._by_stream.values() if track.stream.type == "audio"]
 
@@ -103,7 +103,7 @@ class TrackWriter:
     def _open(
         self, container: OutputContainer, stream: Stream, sound: Treatment, shift: Fraction
     ) -> Track | None:
-        spec, name = self._spec, f"{stream.type} track {stream.index} ({_codec_name(stream)})"
+        spec, name = self._spec, _named(stream)
         if stream.type == "attachment" and spec.format == "matroska":
             container.add_stream_from_template(stream)
             return None
@@ -179,7 +179,8 @@ def _tick(stream: Stream) -> Fraction:
     return Fraction(stream.time_base or 1)
 
 
-def _describe(target: Stream, source: Stream) -> None:
+def describe(target: Stream, source: Stream) -> None:
+    """Give a stream the language, title and role of another."""
     target.metadata.update(
         {key: clean(source.metadata[key]) for key in _KEPT_METADATA if key in source.metadata}
     )
@@ -191,6 +192,31 @@ def clean(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def _codec_name(stream: Stream) -> str:
+def silent(holder: str, tracks: Tracks) -> list[str]:
+    """Return a note of all that `holder`, which holds only pictures, leaves out."""
+    names = [_named(stream) for stream in tracks.streams]
+    if tracks.chapters:
+        names.append(f"{len(tracks.chapters)} chapters")
+    return [f"{holder} holds no sound; left out: {', '.join(names)}"] if names else []
+
+
+def chapters_until(end: Fraction, tracks: Tracks, shift: Fraction) -> list[Any]:
+    """Return the chapters that begin before `end` (s), as times in a file moved by `shift` (s)."""
+    chapters = []
+    for chapter in tracks.chapters:
+        tick = Fraction(chapter["time_base"])
+        begin, finish = (chapter[side] * tick + shift for side in ("start", "end"))
+        if begin < end:
+            times = {"start": round(begin / tick), "end": round(min(finish, end) / tick)}
+            chapters.append({**chapter, **times, "metadata": _cleaned(chapter["metadata"])})
+    return chapters
+
+
+def _cleaned(metadata: Mapping[str, str]) -> dict[str, str]:
+    return {key: clean(text) for key, text in metadata.items()}
+
+
+def _named(stream: Stream) -> str:
     context = stream.codec_context
-    return context.codec.canonical_name if context is not None else stream.name or "unknown"
+    codec = context.codec.canonical_name if context is not None else stream.name or "unknown"
+    return f"{stream.type} track {stream.index} ({codec})"

@@ -34,6 +34,9 @@ _COUNTS_FRAMES = frozenset({"mpeg4", "mpeg2video"})
 _X265_REORDERS = 2
 """Frames x265 needs before it knows its own delay: with fewer its dts are whatever the memory held."""
 
+_FINE = Fraction(1, 10_000)
+"""Seconds; nobody needs to know of times rounded to less."""
+
 _X264_SAYS_RANGE = {"x264-params": "videoformat=component"}
 """x264 writes limited range only beside another statement: here that the pictures were made digitally."""
 
@@ -75,6 +78,8 @@ class VideoTrack:
         self, spec: Container, encoder: Encoder, convert: Converter, video: VideoFormat, first: Frame
     ) -> None:
         self.pts_exact = True
+        self.frames = 0
+        """Frames encoded so far."""
         self._spec, self._encoder, self._convert = spec, encoder, convert
         self._rate = Fraction(video.rate or 0).limit_denominator(1001) or _FALLBACK_RATE
         coarse = spec.constant_rate or encoder.name in _COUNTS_FRAMES
@@ -87,11 +92,13 @@ class VideoTrack:
         self._size = padded_size(size, convert.format, encoder.name)
         self._conform = Conform(size, self._aspect, aspect)
         self._expected: set[Fraction] = set()
-        self._frames = 0
         self._last: int | None = None
         self._end = Fraction(0)
         self._begin: tuple[Fraction, Fraction] | None = None
         """Time of the first frame, as it came and as the file says it."""
+        self._moved: Fraction | None = None
+        self._rounded = Fraction(0)
+        """Seconds by which a time was rounded at most, apart from what moved all of them."""
         self._lead: int | None = None
         """Ticks by which the encoder starts decoding early."""
 
@@ -100,16 +107,38 @@ class VideoTrack:
         """Seconds by which the picture moved; None before the first frame is out."""
         return None if self._begin is None else self._begin[1] - self._begin[0]
 
+    @property
+    def end(self) -> Fraction:
+        """Seconds at which the last frame ends, as the file counts."""
+        return self._end
+
+    @property
+    def notes(self) -> list[str]:
+        """What had to be changed, one line each; complete once the header is written."""
+        notes = []
+        if self._size != self._conform.size:
+            before, after = ("{}x{}".format(*size) for size in (self._conform.size, self._size))
+            notes.append(
+                f"padded {before} to {after}: {self._encoder.name} in {self._convert.format} needs even sizes"
+            )
+        begin = self._begin[0] if self._begin else Fraction(0)
+        if self.clock.shift or (begin and self._spec.from_zero):
+            notes.append(f"{self._spec.format} begins at zero: everything was moved by {float(-begin):+g} s")
+        if self._rounded > _FINE:
+            step, off = (_milliseconds(each) for each in (self._step, self._rounded))
+            notes.append(f"{self._spec.format} stores times in steps of {step}: up to {off} off")
+        return notes
+
     def open(self, container: OutputContainer, uri: str) -> None:
         """Add the stream and open its encoder; raises SinkError if that refuses."""
         options = dict(self._encoder.options)
         if self._encoder.name == "libx264" and self._convert.colour == Tags(range=LIMITED):
             options |= _X264_SAYS_RANGE
         self._container = container
-        self._stream = cast(VideoStream, container.add_stream(self._encoder.name, self._rate, options))
+        self.stream = cast(VideoStream, container.add_stream(self._encoder.name, self._rate, options))
         self._set_up()
         try:
-            self._stream.codec_context.open(strict=False)
+            self.stream.codec_context.open(strict=False)
         except (av.FFmpegError, ValueError) as error:
             refused = f"refuses {self._size[0]}x{self._size[1]} {self._convert.format}"
             if needs_hardware(self._encoder.name):
@@ -123,18 +152,19 @@ class VideoTrack:
         picture = pad(self._convert(self._conform(frame.picture)), self._size)
         length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
         self._last = self.clock(frame.time, self._last)
+        self._note_rounding(frame.time, self._last * self.clock.tick)
         self._end = self._last * self.clock.tick + length
-        self._frames += 1
+        self.frames += 1
         self._expect(frame.time)
         with _retimed(picture, self._last, self.clock.tick, round(length / self.clock.tick)):
             picture.pict_type = PictureType.NONE  # the decoder's I, P, B would become the encoder's orders
-            packets = self._stream.encode(picture)
+            packets = self.stream.encode(picture)
         self._mux(packets)
 
     def finish(self) -> None:
         """Flush the encoder. Raises FFmpegError."""
-        packets = self._stream.encode(None)
-        if self._frames <= _X265_REORDERS and self._encoder.name == "libx265":
+        packets = self.stream.encode(None)
+        if self.frames <= _X265_REORDERS and self._encoder.name == "libx265":
             for packet in packets:
                 packet.dts = packet.pts
         self._lengthen(packets)
@@ -142,10 +172,10 @@ class VideoTrack:
         self.pts_exact = self.pts_exact and not self._expected
 
     def _set_up(self) -> None:
-        context, colour = self._stream.codec_context, self._convert.colour
+        context, colour = self.stream.codec_context, self._convert.colour
         context.width, context.height = self._size
         context.pix_fmt = self._convert.format
-        context.time_base = self._stream.time_base = self.clock.tick
+        context.time_base = self.stream.time_base = self.clock.tick
         context.sample_aspect_ratio = self._aspect
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
@@ -157,6 +187,17 @@ class VideoTrack:
             context.max_b_frames = 0
         if self._encoder.name == "libx265" and self._spec.iso:
             context.codec_tag = "hvc1"  # in MP4 and MOV Apple's players know no other
+
+    @property
+    def _step(self) -> Fraction:
+        """Seconds between two times the file can tell apart."""
+        return max(self.clock.tick, Fraction(self.stream.time_base or 0))
+
+    def _note_rounding(self, time: Fraction, ticks: Fraction) -> None:
+        stored = round(ticks / self._step) * self._step
+        if self._moved is None:
+            self._moved = -time if self._spec.timeless else self.clock.shift
+        self._rounded = max(self._rounded, abs(stored - time - self._moved))
 
     def _expect(self, time: Fraction) -> None:
         if self._begin is None:
@@ -195,6 +236,10 @@ class VideoTrack:
             self._note_lead(packets[0])
             last, end = packets[-1], round(self._end / self.clock.tick) - (self._lead or 0)
             last.duration = max(last.duration or 0, end - (end if last.dts is None else last.dts))
+
+
+def _milliseconds(seconds: Fraction) -> str:
+    return f"{float(seconds * 1000):.3g} ms"
 
 
 @contextmanager

@@ -46,7 +46,13 @@ def tracks_beside(video: VideoStream, container: InputContainer) -> tuple[Tracks
     for stream in others:
         if stream not in kept:
             stream.discard = Discard.all
-    return Tracks(streams=tuple(kept), metadata=dict(container.metadata)), left_out
+    tracks = Tracks(
+        streams=tuple(kept),
+        metadata=dict(container.metadata),
+        picture=video,
+        chapters=tuple(container.chapters()),
+    )
+    return tracks, left_out
 
 
 def rate_of(stream: VideoStream, *, guessed: bool) -> Fraction | None:
