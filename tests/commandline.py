@@ -14,7 +14,7 @@ from streamseg.cli import main
 
 PROJECT = Path(__file__).resolve().parent.parent
 PROGRAM = (sys.executable, "-m", "streamseg")
-FAST = ("--runtime", "null", "--preset", "ultrafast")
+FAST = ("--runtime", "null")
 """For runs whose picture does not matter."""
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from streamseg.errors import SinkError, StreamsegError, UsageError
 from streamseg.frame import Tracks, VideoFormat
-from streamseg.sinks import Encoding, Sink, open_sink
+from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
+from streamseg.sinks.codecs import possible_codecs
+from streamseg.sinks.containers import CONTAINERS
 from tests.clips import TICKS, read_frames
 from tests.sinking import made_frames, write_frames
 
@@ -56,6 +58,16 @@ def test_a_sink_that_never_started_leaves_nothing(tmp_path: Path) -> None:
     for name in ("out.mp4", "out.png", "out.gif", "out/%05d.png", "out/"):
         open_sink(str(tmp_path / name)).close()
         open_sink(str(tmp_path / name)).abort()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv", "out.gif", "out.png", "%05d.png", "out/"])
+def test_a_sink_that_got_no_frame_leaves_nothing(tmp_path: Path, name: str) -> None:
+    """Started and closed without a frame written: no file without a stream appears."""
+    frames = made_frames(TEN[:1])
+    sink = open_sink(f"{tmp_path}/{name}")
+    sink.start(VideoFormat(64, 48, TICKS), frames[0], Tracks())
+    sink.close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -142,6 +154,18 @@ def test_what_is_no_sink_is_answered_with_what_is(uri: str) -> None:
         (Encoding(codec="prores"), "out.mp4", "'.mp4' cannot hold 'prores'; it can hold: h264"),
         (Encoding(codec="h264"), "out.webm", "'.webm' cannot hold 'h264'; it can hold: vp8, vp9, av1"),
         (
+            Encoding(codec="vp9"),
+            "out.mov",
+            "'.mov' cannot hold 'vp9'; it can hold: h264, hevc, prores, mpeg4, mpeg2, mjpeg, png, qtrle$",
+        ),
+        (Encoding(codec="libsvtav1"), "out.mov", "'.mov' cannot hold 'libsvtav1'"),
+        (Encoding(codec="vp8"), "out.mov", "'.mov' cannot hold 'vp8'"),
+        (
+            Encoding(codec="mpeg4"),
+            "out.flv",
+            "'.flv' cannot hold 'mpeg4'; it can hold: h264, hevc, vp9, av1$",
+        ),
+        (
             Encoding(codec="h264"),
             "out.avi",
             "'.avi' cannot hold 'h264'; it can hold: ffv1, mpeg4, mjpeg, png",
@@ -185,6 +209,41 @@ def test_every_codec_writes_what_can_be_read(tmp_path: Path, encoding: Encoding,
     path = tmp_path / name
     write_frames(path, made_frames(TEN), encoding=encoding)
     assert len(read_frames(path)) == 10
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".flv", ".nut"])
+def test_what_a_container_is_said_to_hold_it_holds(tmp_path: Path, extension: str) -> None:
+    """Every codec offered for a container can be written into it and read back."""
+    for codec in possible_codecs(CONTAINERS[extension]):
+        path = tmp_path / f"{codec}{extension}"
+        write_frames(path, made_frames(TEN[:3]), encoding=Encoding(codec=codec))
+        assert len(read_frames(path)) == 3, codec
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind"),
+    [("out.gif", "a GIF"), ("out.png", "a picture"), ("out/", "a folder"), ("null:", "nowhere")],
+)
+def test_encoding_options_that_would_do_nothing_are_refused(uri: str, kind: str) -> None:
+    """A codec, crf, preset or bitrate needs at least one sink that encodes video."""
+    for encoding in (Encoding(codec="libx265"), Encoding(crf=20), Encoding(preset="x"), Encoding(bitrate=1)):
+        with pytest.raises(UsageError, match=rf"would do nothing: '{uri}' is {kind}.* takes no codec, crf"):
+            check_encoding(encoding, [uri, "null:"])
+        check_encoding(encoding, [uri, "out.mp4"])
+    check_encoding(Encoding(), [uri])
+
+
+def test_what_had_to_be_changed_is_said(tmp_path: Path) -> None:
+    """Odd sizes, times the container cannot tell apart and times before zero: a line each, else none."""
+    odd = write_frames(tmp_path / "odd.mp4", made_frames(TEN, size=(101, 57)))
+    assert odd.notes == ["padded 101x57 to 102x58: libx264 in yuv420p needs even sizes"]
+    coarse = write_frames(tmp_path / "coarse.mkv", made_frames([0, 3020, 6045]))
+    assert coarse.notes == ["matroska stores times in steps of 1 ms: up to 0.444 ms off"]
+    early = write_frames(tmp_path / "early.mp4", made_frames([-9000, 0]))
+    assert early.notes == ["mp4 begins at zero: everything was moved by +0.1 s"]
+    late = write_frames(tmp_path / "late.gif", made_frames([90_000, 99_000]))
+    assert late.notes == ["gif begins at zero: everything was moved by -1 s"]
+    assert write_frames(tmp_path / "plain.mp4", made_frames(TEN)).notes == []
 
 
 FULL_DISK = """

@@ -148,7 +148,33 @@ def test_one_picture_in_one_file(tmp_path: Path, extension: str) -> None:
 def test_more_than_one_picture_needs_a_number(tmp_path: Path) -> None:
     """A video into `out.png` is refused with the pattern that works; nothing is written."""
     with pytest.raises(UsageError, match=r"number them: .*out-%05d.png"):
+        open_sink(str(tmp_path / "out.png"), expected_frames=2)
+    with pytest.raises(SinkError, match=r"number them: .*out-%05d.png"):
         fed(tmp_path / "out.png", made_frames([0, 3000], size=(32, 24)))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("uri", ["out.png", "%05d.png", "there/", "new"])
+def test_a_picture_that_cannot_be_kept_concerns_its_own_sink_only(tmp_path: Path, uri: str) -> None:
+    """What goes wrong after the first frame is a SinkError, with which a run goes on for its other sinks."""
+    frames = [named("a.jpg"), named("a.jpg")]
+    sink = open_sink(f"{tmp_path}/{uri}", inputs=[str(tmp_path / "in" / "a.jpg")])
+    sink.start(VideoFormat(32, 24, TICKS), frames[0], Tracks())
+    sink.write(frames[0])
+    if uri == "%05d.png":
+        (tmp_path / "00002.png").write_bytes(b"new")
+    with pytest.raises(SinkError):
+        sink.write(frames[1])
+
+
+def test_labels_are_refused_where_they_would_blur(tmp_path: Path) -> None:
+    """Class ids in a JPEG or WebP would be other classes: refused before anything is written."""
+    ids = np.zeros((24, 32), np.uint8)
+    shown = av.VideoFrame.from_ndarray((ids, np.zeros((256, 4), np.uint8)), format="pal8")
+    shown.pts, shown.time_base = 0, TICKS
+    for name in ("out.jpg", "out.webp", "%05d.jpg"):
+        with pytest.raises(UsageError, match=r"would blur class ids; use \.png"):
+            open_sink(str(tmp_path / name)).start(VideoFormat(32, 24, TICKS), Frame(shown, 0.0), Tracks())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -168,6 +194,8 @@ def test_a_sequence_does_not_mix_with_an_older_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"00042.png' exists; pass -y"):
         open_sink(str(tmp_path / "%05d.png"))
     fed(tmp_path / "%05d.png", made_frames([0], size=(32, 24)), overwrite=True)
+    with pytest.raises(UsageError, match="same file as input"):
+        open_sink(str(tmp_path / "%05d.png"), overwrite=True, inputs=[str(tmp_path / "00042.png")])
 
 
 @pytest.mark.parametrize("uri", ["masks/", "masks", "there"])
@@ -185,16 +213,46 @@ def test_a_folder_keeps_names_and_subfolders(tmp_path: Path, uri: str) -> None:
     assert read_frames(folder / "a" / "b.png")[0].width == 64
 
 
-def test_two_pictures_of_one_name_both_survive(tmp_path: Path) -> None:
-    """a.jpg, a.png and A.gif become three files, and the notes say how they are called."""
-    sink = fed(tmp_path / "out", [named("a.jpg"), named("a.png"), named("A.gif"), named("a-2.jpg")])
-    assert sorted(each.name for each in (tmp_path / "out").iterdir()) == [
-        "A-3.png",
-        "a-2-2.png",
-        "a-2.png",
-        "a.png",
-    ]
-    assert sink.notes[0] == "'a.png' was written as 'a-2.png': 'a.png' is another picture of this run"
+@pytest.mark.parametrize("other", ["a.png", "A.gif"])
+def test_two_pictures_of_one_name_are_refused_at_once(tmp_path: Path, other: str) -> None:
+    """a.jpg and a.png would both become a.png: nothing is written; in different folders they may."""
+    sub = [tmp_path / "in" / "sub" / name for name in ("a.jpg", other)]
+    with pytest.raises(UsageError, match=f"'sub/a.jpg' and 'sub/{other}' would both become"):
+        fed(tmp_path / "out", [named("sub/a.jpg")], inputs=[*map(str, sub), str(tmp_path / "in/b.jpg")])
+    assert list(tmp_path.iterdir()) == []
+    fed(
+        tmp_path / "out",
+        [named("a.jpg"), named("sub/a.jpg")],
+        inputs=[str(tmp_path / "in/a.jpg"), str(sub[0])],
+    )
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 2
+
+
+def test_a_folder_is_checked_before_the_first_picture(tmp_path: Path) -> None:
+    """When the last of three pictures exists, or is an input, the first is not written either."""
+    inputs = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.png", "d.png")]
+    for name in inputs:
+        Path(name).write_bytes(b"old")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=r"c.png' is the same file as input"):
+        fed(tmp_path, [named("a.jpg")], inputs=inputs, overwrite=True)
+    assert sorted(tmp_path.iterdir()) == before
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in ("c.png", "d.png"):
+        (masks / name).write_bytes(b"old")
+    with pytest.raises(UsageError, match=r"c.png' and 1 more exist; pass -y to overwrite them"):
+        fed(masks, [named("a.jpg")], inputs=inputs)
+    assert len(list(masks.iterdir())) == 2
+
+
+def test_a_forgotten_extension_is_no_folder_for_a_video(tmp_path: Path) -> None:
+    """Frames without names into `clip` are refused with both names that work; nothing is created."""
+    with pytest.raises(UsageError, match=r"clip.mp4', or a folder for its pictures, '.*clip/'"):
+        fed(tmp_path / "clip", made_frames([0], size=(32, 24)))
+    assert list(tmp_path.iterdir()) == []
+    fed(f"{tmp_path}/clip/", made_frames([0], size=(32, 24)))
+    assert [each.name for each in (tmp_path / "clip").iterdir()] == ["00001.png"]
 
 
 def test_names_never_lead_out_of_the_folder(tmp_path: Path) -> None:

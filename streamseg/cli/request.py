@@ -11,7 +11,7 @@ from streamseg.effects import TAKES, Recipe, effect
 from streamseg.errors import UsageError
 from streamseg.models import find_model
 from streamseg.segmenter import Segmenter
-from streamseg.sinks import Encoding, Sink, open_sink
+from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
 from streamseg.sources import Source, open_source
 from streamseg.sources.uris import is_network, local_path
 
@@ -63,12 +63,13 @@ class Request:
         }
         if name is not None:
             special = {option: value for option, value in special.items() if option in TAKES.get(name, ())}
+        keeps_background = name is None or "background" in TAKES.get(name, ())
         return effect(
             name or self.effect,
             invert=self.invert if invert is None else invert,
             threshold=self.threshold,
             feather=self.feather,
-            background_fit=self.background_fit,
+            background_fit=self.background_fit if keeps_background else "crop",
             **special,  # type: ignore[arg-type]  # each is of its option's own type
         )
 
@@ -95,10 +96,19 @@ class Request:
         encoding = Encoding(codec=self.codec, crf=self.crf, preset=self.preset, bitrate=self.bitrate)
         sinks: list[Sink] = []
         uris = self.sinks or (default_sink(),)
+        check_encoding(encoding, uris)
         for index, uri in enumerate(uris):
             if any(same_file(uri, other) for other in uris[:index]):
                 raise UsageError(f"output {uri!r} is given twice; give each -o a name of its own")
-            sinks.append(open_sink(uri, encoding=encoding, overwrite=self.overwrite, inputs=source.paths))
+            sinks.append(
+                open_sink(
+                    uri,
+                    encoding=encoding,
+                    overwrite=self.overwrite,
+                    inputs=source.paths,
+                    expected_frames=source.expected_frames,
+                )
+            )
         return sinks
 
 

@@ -1,16 +1,24 @@
-"""Sinks: where finished frames go. `open_sink(uri)` finds the right one; each kind has a file here."""
+"""Sinks: where finished frames go. `open_sink(uri)` finds the right one; each kind has a file here.
+
+Video files, streams, stdout and GIF share one path: `media` owns the container from header to trailer;
+`video` encodes the pictures into it at their own times, `tracks` copies sound and subtitles beside them, and
+`sound` encodes anew what cannot be copied. `containers` says what each container holds, `codecs` which
+encoder makes that and how it is set up, `pixels` which pixel format it gets and how frames are converted,
+`geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
 from streamseg.errors import SinkError, UsageError, reason, redacted
 from streamseg.sinks.base import Destination, Encoding, Sink
 
-__all__ = ["Encoding", "Sink", "open_sink"]
+__all__ = ["Encoding", "Sink", "check_encoding", "open_sink"]
 
 _SINKS = {
     "media": "streamseg.sinks.media:MediaSink",
@@ -34,20 +42,48 @@ _NUMBERED = re.compile(r"%0?\d*d")
 
 
 def open_sink(
-    uri: str, *, encoding: Encoding = _DEFAULTS, overwrite: bool = False, inputs: Sequence[str] = ()
+    uri: str,
+    *,
+    encoding: Encoding = _DEFAULTS,
+    overwrite: bool = False,
+    inputs: Sequence[str] = (),
+    expected_frames: int | None = None,
 ) -> Sink:
     """Return the sink `uri` stands for, checked but with nothing created yet.
 
-    `inputs` are files no sink may overwrite, whatever `overwrite` says. `encoding` is for sinks that encode
-    video. Raises UsageError for what makes no sense and SinkError for what cannot be written.
+    `inputs` are the files the source reads: no sink may overwrite them, whatever `overwrite` says. `encoding`
+    is for sinks that encode video; the others ignore it (see `check_encoding`). `expected_frames` lets a sink
+    for a single picture refuse a video. Raises UsageError for what makes no sense and SinkError for what
+    cannot be written.
     """
-    path = uri.removeprefix("file:")
+    destination = Destination(
+        uri=uri.removeprefix("file:"),
+        encoding=encoding,
+        overwrite=overwrite,
+        inputs=tuple(inputs),
+        expected_frames=expected_frames,
+    )
+    return _class_for(uri)(destination)  # type: ignore[call-arg]  # every kind is made from a Destination
+
+
+def check_encoding(encoding: Encoding, uris: Sequence[str]) -> None:
+    """Raise UsageError if `encoding` asks for something and no sink of `uris` encodes video."""
+    asked = [f"{name} {value!r}" for name, value in asdict(encoding).items() if value is not None]
+    sinks = {uri: _class_for(uri) for uri in uris} if asked else {}
+    if sinks and not any(sink.encodes for sink in sinks.values()):
+        uri, sink = next(iter(sinks.items()))
+        raise UsageError(
+            f"{' and '.join(asked)} would do nothing: {redacted(uri)!r} is {sink.kind}, "
+            "which takes no codec, crf, preset or bitrate; leave it out or write a video such as out.mp4"
+        )
+
+
+def _class_for(uri: str) -> type[Sink]:
     try:
-        module, _, name = _SINKS[_kind(path)].partition(":")
+        module, _, name = _SINKS[_kind(uri.removeprefix("file:"))].partition(":")
     except OSError as error:  # a name too long to look at
         raise SinkError(f"cannot write {uri!r}: {reason(error)}") from error
-    destination = Destination(uri=path, encoding=encoding, overwrite=overwrite, inputs=tuple(inputs))
-    sink: Sink = getattr(import_module(module), name)(destination)
+    sink: type[Sink] = getattr(import_module(module), name)
     return sink
 
 

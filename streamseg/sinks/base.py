@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from streamseg.frame import Frame, Tracks, VideoFormat
 
@@ -35,7 +35,9 @@ class Destination:
     overwrite: bool = False
     """An existing file may be replaced."""
     inputs: tuple[str, ...] = ()
-    """Files that must not be replaced whatever `overwrite` says."""
+    """The files the source reads, which must not be replaced whatever `overwrite` says."""
+    expected_frames: int | None = None
+    """How many frames will come, where that is known."""
 
 
 class Sink(ABC):
@@ -46,6 +48,10 @@ class Sink(ABC):
     and raises UsageError or SinkError; it creates nothing. All methods run on one thread.
     """
 
+    kind: ClassVar[str]
+    """What it makes, for messages: "a GIF"."""
+    encodes: ClassVar[bool] = False
+    """The options of Encoding mean something to it."""
     uri: str
     """As given, credentials removed."""
     audio: Literal["copied", "encoded", "none"] = "none"

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from streamseg.errors import SinkError, StreamsegError, UsageError, reason
+from streamseg.sinks.base import Destination
 
 
 def check_target(path: Path, *, overwrite: bool, inputs: Sequence[str]) -> None:
@@ -28,6 +29,24 @@ def check_target(path: Path, *, overwrite: bool, inputs: Sequence[str]) -> None:
         raise UsageError(f"{str(path)!r} exists; pass -y to overwrite it")
 
 
+def check_targets(paths: Sequence[Path], destination: Destination) -> None:
+    """Raise UsageError if one of many `paths` is an input or, without `overwrite`, exists."""
+    there = [path for path in paths if path.exists()]
+    inputs = {_identity(path): path for path in map(Path, destination.inputs) if path.exists()}
+    for path in there:
+        if _identity(path) in inputs:
+            raise UsageError(f"{str(path)!r} is the same file as input; choose another folder for the output")
+    if there and not destination.overwrite:
+        more = f" and {len(there) - 1} more exist" if len(there) > 1 else " exists"
+        what = "them" if len(there) > 1 else "it"
+        raise UsageError(f"{str(there[0])!r}{more}; pass -y to overwrite {what}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
 def check_folder(folder: Path, *, create: bool = False) -> None:
     """Raise SinkError unless files can be made in `folder`; with `create` its last level may be missing."""
     if create and not folder.exists():
@@ -38,6 +57,14 @@ def check_folder(folder: Path, *, create: bool = False) -> None:
         raise SinkError(f"cannot write into {str(folder)!r}: there is no such folder; create it first")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise SinkError(f"cannot write into {str(folder)!r}: permission denied; choose another folder")
+
+
+def discard_partials(target: Path) -> None:
+    """Remove what this process has begun for `target`, a file or a folder of pictures, and not completed."""
+    unfinished = f".*.partial-{os.getpid()}-*"
+    for partial in target.rglob(unfinished) if target.is_dir() else target.parent.glob(unfinished):
+        with suppress(OSError):
+            partial.unlink()
 
 
 class OutputFile:

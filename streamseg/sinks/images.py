@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import av
 
@@ -12,8 +12,10 @@ from streamseg.errors import SinkError, UsageError, reason, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sinks.base import Destination, Sink
 from streamseg.sinks.codecs import pixel_formats
-from streamseg.sinks.files import OutputFile, check_folder, check_target
+from streamseg.sinks.files import OutputFile, check_folder, check_targets
+from streamseg.sinks.names import as_png, targets
 from streamseg.sinks.pixels import Conversion, best_format
+from streamseg.sinks.tracks import silent
 from streamseg.sinks.video import QP_TO_LAMBDA
 
 _ENCODERS = {
@@ -29,6 +31,8 @@ _ENCODERS = {
 _OPTIONS = {"png": {"compression_level": "3"}, "libwebp": {"quality": "90"}}
 """PNG at 768x432: level 3 takes 13 ms and 140 kB, level 9 26 ms and 120 kB."""
 
+_LOSSY = ("mjpeg", "libwebp")
+
 _JPEG_QSCALE = 2
 
 _NUMBER = re.compile(r"%0?(\d*)d")
@@ -37,24 +41,28 @@ _NUMBER = re.compile(r"%0?(\d*)d")
 class PictureSink(Sink):
     """One picture in one file."""
 
+    kind = "a picture"
+
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError or SinkError where the file must not or cannot be written."""
         self.uri = redacted(destination.uri)
         self.notes = []
         self._file = OutputFile(destination.uri, overwrite=destination.overwrite, inputs=destination.inputs)
         self._content: bytes | None = None
+        if (destination.expected_frames or 1) > 1:
+            raise UsageError(self._too_many())
 
-    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:  # noqa: ARG002  (no sound)
-        """Note the shape of the pixels."""
+    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Note the shape of the pixels; raises UsageError for pixels such a file cannot hold."""
+        _stored_format(first.picture, self._file.path.suffix)
         self._aspect = video.sample_aspect_ratio
+        self.notes += silent(self.kind, tracks)
 
     def write(self, frame: Frame) -> None:
-        """Keep the picture; a second one is a UsageError."""
-        path = Path(self.uri)
+        """Keep the picture; raises SinkError at a second one."""
         if self._content is not None:
-            pattern = path.with_name(f"{path.stem}-%05d{path.suffix}")
-            raise UsageError(f"more than one picture for {self.uri!r}; number them: {str(pattern)!r}")
-        self._content = encode_picture(frame.picture, path.suffix, self._aspect)
+            raise SinkError(self._too_many())
+        self._content = _encoded(frame, Path(self.uri), self._aspect)
 
     def close(self) -> None:
         """Write the file."""
@@ -64,25 +72,34 @@ class PictureSink(Sink):
     def abort(self) -> None:
         """Write nothing."""
 
+    def _too_many(self) -> str:
+        path = Path(self.uri)
+        pattern = path.with_name(f"{path.stem}-%05d{path.suffix}")
+        return f"more than one picture for {self.uri!r}; number them: {str(pattern)!r}"
+
 
 class SequenceSink(Sink):
     """Numbered pictures, `out/%05d.png`, counted from 1; the last folder of the path is made if missing."""
 
+    kind = "a sequence of pictures"
+
     def __init__(self, destination: Destination) -> None:
-        """Raises UsageError if pictures of that pattern are there already and may not be replaced."""
+        """Raises UsageError if the source reads such pictures, or some are there and may not be replaced."""
         self.uri = redacted(destination.uri)
         self.notes = []
         self._destination = destination
         self._pattern = Path(destination.uri)
         self._count = 0
         check_folder(self._pattern.parent, create=True)
-        if not destination.overwrite:
-            self._check_unused()
+        parts = _NUMBER.split(self._pattern.name)[::2]
+        numbered = re.compile(r"\d+".join(re.escape(part) for part in parts))
+        check_targets(_matching(numbered, self._pattern.parent), destination)
 
-    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:  # noqa: ARG002  (no sound)
-        """Make the folder."""
+    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Note the shape of the pixels; raises UsageError for pixels such files cannot hold."""
+        _stored_format(first.picture, self._pattern.suffix)
         self._aspect = video.sample_aspect_ratio
-        _make_folder(self._pattern.parent)
+        self.notes += silent(self.kind, tracks)
 
     def write(self, frame: Frame) -> None:
         """Write the next picture."""
@@ -93,17 +110,11 @@ class SequenceSink(Sink):
     def close(self) -> None:
         """Every picture is complete already."""
 
-    def _check_unused(self) -> None:
-        parts = _NUMBER.split(self._pattern.name)[::2]
-        numbered = re.compile(r"\d+".join(re.escape(part) for part in parts))
-        folder = self._pattern.parent
-        there = next((each for each in folder.glob("*") if numbered.fullmatch(each.name)), None)
-        if there is not None:
-            raise UsageError(f"{str(there)!r} exists; pass -y to overwrite it")
-
 
 class FolderSink(Sink):
     """A PNG for each picture, named like what was read: `a/b.jpg` becomes `a/b.png`; others are counted."""
+
+    kind = "a folder of pictures"
 
     def __init__(self, destination: Destination) -> None:
         """Raises SinkError unless the folder is there or can be made."""
@@ -115,44 +126,39 @@ class FolderSink(Sink):
         self._taken: set[str] = set()
         check_folder(self._folder, create=True)
 
-    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:  # noqa: ARG002  (no sound)
-        """Make the folder."""
+    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Find the names of all pictures; raises UsageError where one must not be written, before any is."""
         self._aspect = video.sample_aspect_ratio
-        _make_folder(self._folder)
+        self.notes += silent(self.kind, tracks)
+        if first.name is not None:
+            paths = targets(self._destination.inputs, first.name, self.uri)
+            check_targets([self._folder / path for path in paths], self._destination)
+            return
+        if not self.uri.endswith(("/", "\\")) and not self._folder.is_dir():
+            raise UsageError(
+                f"{self.uri!r} has no extension: name a video, {self.uri + '.mp4'!r}, "
+                f"or a folder for its pictures, {self.uri + '/'!r}"
+            )
+        check_targets(_matching(re.compile(r"\d{5,}\.png"), self._folder), self._destination)
 
     def write(self, frame: Frame) -> None:
-        """Write one picture under its own name; raises UsageError if that file may not be replaced."""
+        """Write one picture under its own name; raises SinkError if that file may not be replaced."""
         self._count += 1
-        path = self._folder / self._unused(frame.name or f"{self._count:05d}.png")
-        _make_folder(path.parent)
-        _write(path, frame, self._aspect, self._destination)
+        path = as_png(frame.name or f"{self._count:05d}.png")
+        if str(path).casefold() in self._taken:
+            raise SinkError(f"cannot write {str(path)!r}: another picture of this run has that name")
+        self._taken.add(str(path).casefold())
+        _write(self._folder / path, frame, self._aspect, self._destination)
 
     def close(self) -> None:
         """Every picture is complete already."""
 
-    def _unused(self, name: str) -> PurePosixPath:
-        """The name as a PNG inside the folder; another one if an earlier picture of this run has it."""
-        parts = [part for part in PurePosixPath(name.replace("\\", "/")).parts if part not in ("..", "/")]
-        wanted = path = PurePosixPath(*parts).with_suffix(".png")
-        number = 1
-        while str(path).casefold() in self._taken:  # casefold: some file systems know no case
-            number += 1
-            path = wanted.with_stem(f"{wanted.stem}-{number}")
-        self._taken.add(str(path).casefold())
-        if path != wanted:
-            self.notes.append(
-                f"{name!r} was written as {path.name!r}: {wanted.name!r} is another picture of this run"
-            )
-        return path
-
 
 def encode_picture(picture: av.VideoFrame, extension: str, aspect: Fraction = Fraction(1)) -> bytes:
     """Return the content of a picture file. PNG and TIFF keep grey, RGB and alpha of 8 and 16 bits and
-    palette indices to the bit. Raises UsageError for transparency in JPEG, SinkError if encoding fails."""
-    encoder = _ENCODERS[extension.lower()]
-    name = best_format(picture.format.name, encoder, pixel_formats(encoder), exact=True)
-    if name is None:
-        raise UsageError(f"{extension!r} cannot hold transparency; use .png, .webp or .tiff")
+    palette indices to the bit. Raises UsageError for pixels that kind cannot hold, SinkError if encoding
+    fails."""
+    encoder, name = _ENCODERS[extension.lower()], _stored_format(picture, extension)
     conversion = Conversion(picture, name, encoder)
     context = av.CodecContext.create(encoder, "w")
     assert isinstance(context, av.VideoCodecContext)
@@ -180,10 +186,37 @@ def snapshot(frame: Frame, folder: Path) -> Path:
     return path
 
 
+def _stored_format(picture: av.VideoFrame, extension: str) -> str:
+    """The pixel format for `picture` in such a file; raises UsageError where it would lose what matters."""
+    encoder = _ENCODERS[extension.lower()]
+    if picture.format.has_palette and encoder in _LOSSY:
+        raise UsageError(f"{extension!r} would blur class ids; use .png, .bmp or .tiff for labels")
+    name = best_format(picture.format.name, encoder, pixel_formats(encoder), exact=True)
+    if name is None:
+        raise UsageError(f"{extension!r} cannot hold transparency; use .png, .webp or .tiff")
+    return name
+
+
+def _encoded(frame: Frame, path: Path, aspect: Fraction) -> bytes:
+    """What cannot be stored in the middle of a run concerns this sink only, so it is a SinkError."""
+    try:
+        return encode_picture(frame.picture, path.suffix, aspect)
+    except UsageError as error:
+        raise SinkError(f"cannot write {str(path)!r}: {error}") from error
+
+
 def _write(path: Path, frame: Frame, aspect: Fraction, destination: Destination) -> None:
-    check_target(path, overwrite=destination.overwrite, inputs=destination.inputs)
-    content = encode_picture(frame.picture, path.suffix, aspect)
-    OutputFile(path, overwrite=True).write(content)
+    content = _encoded(frame, path, aspect)
+    _make_folder(path.parent)
+    try:
+        file = OutputFile(path, overwrite=destination.overwrite, inputs=destination.inputs)
+    except UsageError as error:
+        raise SinkError(str(error)) from error
+    file.write(content)
+
+
+def _matching(name: re.Pattern[str], folder: Path) -> list[Path]:
+    return sorted(each for each in folder.glob("*") if name.fullmatch(each.name))
 
 
 def _make_folder(folder: Path) -> None:

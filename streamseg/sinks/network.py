@@ -26,6 +26,8 @@ _WHOLE_PACKETS = "pkt_size=1316"
 class NetworkSink(MediaSink):
     """A live stream to a server or a listener."""
 
+    kind = "a stream"
+
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError for a codec the protocol cannot carry; connects at the first frame."""
         protocol = destination.uri.partition(":")[0].lower()

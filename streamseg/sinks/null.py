@@ -10,6 +10,8 @@ from streamseg.sinks.base import Destination, Sink
 class NullSink(Sink):
     """Takes every frame and keeps none."""
 
+    kind = "nowhere"
+
     def __init__(self, destination: Destination) -> None:
         self.uri = redacted(destination.uri)
         self.notes = []

@@ -36,6 +36,7 @@ _CHECKER = 16
 class WindowSink(Sink):
     """Shows frames at their display aspect; q, Esc and the close button end the run; on_key gets the rest."""
 
+    kind = "a window"
     paces = True
     on_key: Callable[[str], None] | None = None
     """Called with each key pressed, as a character."""
