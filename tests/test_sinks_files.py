@@ -161,6 +161,7 @@ def test_what_is_no_sink_is_answered_with_what_is(uri: str) -> None:
         (Encoding(codec="libsvtav1"), "out.mov", "'.mov' cannot hold 'libsvtav1'"),
         (Encoding(codec="vp8"), "out.mov", "'.mov' cannot hold 'vp8'"),
         (Encoding(codec="gif"), "out.mov", "'.mov' cannot hold 'gif'"),
+        (Encoding(codec="gif"), "out.nut", "'.nut' cannot hold 'gif'"),
         (
             Encoding(codec="mpeg4"),
             "out.flv",

@@ -31,7 +31,7 @@ class Container:
     encoders: frozenset[str] = frozenset()
     """Encoders whose pictures it can hold, where libavformat cannot tell."""
     refuses: frozenset[str] = frozenset()
-    """Codecs libavformat counts as its own and then refuses."""
+    """Codecs libavformat counts as its own, and the header or the pictures fail all the same."""
     options: Mapping[str, str] = field(default_factory=dict)
     silent: bool = False
     """Nothing but pictures fits."""
@@ -113,7 +113,7 @@ CONTAINERS = {
         negative=False,
         b_frames=False,
     ),
-    ".nut": Container(format="nut", alpha="ffv1", negative=False, b_frames=False),
+    ".nut": Container(format="nut", alpha="ffv1", refuses=frozenset({"gif"}), negative=False, b_frames=False),
     ".y4m": Container(
         format="yuv4mpegpipe",
         codec="wrapped_avframe",
