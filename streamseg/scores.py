@@ -53,10 +53,7 @@ class ScoreReader:
         return scores
 
     def alpha(self, scores: Scores, placement: Placement, chosen: Sequence[int]) -> Plane:
-        """Return the summed probability of the chosen classes over the frame, 0..1, with the card's gain.
-
-        Not finite where the scores are not.
-        """
+        """Return the summed probability of the chosen classes over the frame, 0..1, with the card's gain."""
         spec = self._card.output
         if spec.kind == "labels":
             share = np.isin(scores[0], chosen).astype(np.float32)

@@ -126,9 +126,11 @@ class Segmenter:
         outputs = self._runtime({self.card.input.name: tensor, **self._states})
         self._states = {state.input: outputs[state.output] for state in self.card.states}
         scores = self._reader.scores(outputs[self.card.output.name])
-        share = self._reader.alpha(scores, placement, self._chosen)
-        if not np.isfinite(share).all():
+        with np.errstate(invalid="ignore"):  # infinities of both signs add up to no number: looked for here
+            total = scores.sum(dtype=np.float64)
+        if not np.isfinite(total):
             raise RuntimeFailure("the network's output is not finite")
+        share = self._reader.alpha(scores, placement, self._chosen)
         # The next look may overwrite the runtime's outputs.
         return Look(view, share, scores.copy() if self.labels and self._closely else scores, placement)
 

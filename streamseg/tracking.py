@@ -177,7 +177,7 @@ def people_in(look: Look, whole: Box, *, sure: bool) -> Bounds | None:
     areas = stats[:, cv2.CC_STAT_AREA]
     kept = areas >= max(_SPECK, _MINOR * areas[1:].max(initial=0))
     if sure:
-        opacity = np.bincount(pieces.ravel(), small.ravel(), count) / areas
+        opacity = np.bincount(pieces.ravel(), small.ravel(), count) / np.maximum(areas, 1)
         kept &= (areas >= _SURE_CELLS) & (opacity >= _SURE)
     kept[0] = False  # the background
     if not kept.any():

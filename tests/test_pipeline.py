@@ -196,6 +196,62 @@ def test_a_failing_network_shows_the_background_only() -> None:
         assert (frame.picture.reformat(format="gray").to_ndarray() >= 235).all()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("effect", ["silhouette", "replace", "cutout", "blur"])
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_an_output_that_is_no_number_shows_the_background_only(
+    value: float, effect: str, share: float
+) -> None:
+    """Infinite or undefined scores, everywhere or in a part, count as a failed frame, not as a person."""
+
+    def spoil(segmenter: streamseg.Segmenter) -> None:
+        class Odd:
+            name = "odd"
+
+            def __call__(self, tensors: object) -> dict[str, np.ndarray]:
+                scores = np.ones((1, 1, 256, 256), np.float32)
+                scores[..., : int(256 * share)] = value
+                return {segmenter.card.output.name: scores}
+
+            def close(self) -> None:
+                pass
+
+        segmenter._runtime.close()
+        segmenter._runtime = Odd()
+
+    sink = ListSink()
+    report = run(ListSource(range(0, 120, 40)), sink, effect=effect, spoil=spoil)
+    assert report.frames_failed == 3
+    if effect == "cutout":
+        for frame in sink.frames:
+            assert not np.frombuffer(frame.picture.planes[3], np.uint8).any()
+    if effect == "silhouette":
+        for frame in sink.frames:
+            assert (frame.picture.to_ndarray()[:48] == 235).all()
+
+
+def test_a_person_who_fills_the_picture_is_followed_without_a_word() -> None:
+    """A matte that is opaque everywhere is no special case (warnings are errors here)."""
+
+    def spoil(segmenter: streamseg.Segmenter) -> None:
+        class Everywhere:
+            name = "everywhere"
+
+            def __call__(self, tensors: object) -> dict[str, np.ndarray]:
+                return {segmenter.card.output.name: np.ones((1, 1, 256, 256), np.float32)}
+
+            def close(self) -> None:
+                pass
+
+        segmenter._runtime.close()
+        segmenter._runtime = Everywhere()
+
+    sink = ListSink()
+    report = run(ListSource(range(0, 1200, 40)), sink, spoil=spoil)
+    assert report.frames_failed == 0
+    assert (sink.frames[-1].picture.to_ndarray()[:48] == 16).all()
+
+
 def test_stop_finishes_what_was_written() -> None:
     """`control.stop()` ends the run at once and the file is finished."""
     control = streamseg.Control()
