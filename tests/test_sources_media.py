@@ -208,3 +208,16 @@ def test_best_variant_of_a_playlist_is_read(tmp_path: Path) -> None:
     assert {frame.size for frame in frames} == {(160, 120)}
     assert len(frames) == 10
     assert not warnings
+
+
+@pytest.mark.parametrize("taken", [0, 1, 5])
+def test_a_closed_source_has_ended(tmp_path: Path, taken: int) -> None:
+    """Going on after `close` finds the end, sooner or later, and does not crash the process."""
+    path = tmp_path / "clip.mp4"
+    make_clip(path, frames=60, audio="aac")
+    source = open_source(str(path))
+    frames = iter(source)
+    for _ in range(taken):
+        next(frames)
+    source.close()
+    assert len(list(frames)) < 60 - taken

@@ -169,7 +169,8 @@ class MediaSource(Source):
         return Frame(picture, time.monotonic(), repaired, name)
 
     def close(self) -> None:
-        """Close the file or the connection."""
+        """Close the file or the connection; whoever goes on iterating finds the end."""
+        self._reader.closed = True
         self._container.close()
 
 

@@ -33,6 +33,8 @@ class Reader:
     """Seconds; packets of the other tracks from there on are left out."""
     keeping = True
     """Whether packets of the other tracks are set aside at all."""
+    closed = False
+    """Set before the container is closed: reading on from a closed one would crash the process."""
 
     def __init__(self, container: InputContainer, stream: VideoStream, tracks: Tracks, *, live: bool) -> None:
         self.failure: av.FFmpegError | None = None
@@ -85,6 +87,8 @@ class Reader:
                 self._losses.failed(packet.pts)
                 continue
             yield from pictures
+        if self.closed:
+            return
         with suppress(av.FFmpegError, EOFError):
             yield from self._decoder.decode(None)
 
@@ -92,7 +96,7 @@ class Reader:
         """Yield the video packets and set the others aside, all with mended timestamps."""
         splices = Splices()
         packets = container.demux(self._stream, *self._tracks.streams)
-        while True:
+        while not self.closed:
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
