@@ -97,6 +97,9 @@ class VideoTrack:
         self._begin: tuple[Fraction, Fraction] | None = None
         """Time of the first frame, as it came and as the file says it."""
         self._moved: Fraction | None = None
+        """Seconds by which all times are moved."""
+        self._step = self.clock.tick
+        """Seconds between two times the file can tell apart."""
         self._rounded = Fraction(0)
         """Seconds by which a time was rounded at most, apart from what moved all of them."""
         self._lead: int | None = None
@@ -114,7 +117,7 @@ class VideoTrack:
 
     @property
     def notes(self) -> list[str]:
-        """What had to be changed, one line each; complete once the header is written."""
+        """What had to be changed so far, one line each."""
         notes = []
         if self._size != self._conform.size:
             before, after = ("{}x{}".format(*size) for size in (self._conform.size, self._size))
@@ -188,15 +191,11 @@ class VideoTrack:
         if self._encoder.name == "libx265" and self._spec.iso:
             context.codec_tag = "hvc1"  # in MP4 and MOV Apple's players know no other
 
-    @property
-    def _step(self) -> Fraction:
-        """Seconds between two times the file can tell apart."""
-        return max(self.clock.tick, Fraction(self.stream.time_base or 0))
-
     def _note_rounding(self, time: Fraction, ticks: Fraction) -> None:
-        stored = round(ticks / self._step) * self._step
         if self._moved is None:
             self._moved = -time if self._spec.timeless else self.clock.shift
+            self._step = max(self.clock.tick, Fraction(self.stream.time_base or 0))
+        stored = round(ticks / self._step) * self._step
         self._rounded = max(self._rounded, abs(stored - time - self._moved))
 
     def _expect(self, time: Fraction) -> None:
