@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
+from streamseg.errors import SinkError
 from streamseg.frame import Tracks, VideoFormat
-from streamseg.sinks import open_sink
+from streamseg.sinks import Encoding, open_sink
 from tests.clips import TICKS, frame_times, make_clip, packets_of
 from tests.sinking import copy_clip, copy_source, made_frames, onset
 
@@ -273,6 +274,17 @@ def test_chapters_that_are_lost_are_counted(tmp_path: Path) -> None:
     """MPEG-TS holds no chapters: one note says how many there were."""
     sink = copy_source(chaptered(tmp_path / "in.mkv"), tmp_path / "out.ts")
     assert sink.notes == ["2 chapters were left out: mpegts cannot hold them"]
+
+
+def test_a_picture_that_is_refused_is_no_fault_of_the_sound(tmp_path: Path) -> None:
+    """When the video encoder refuses, nothing is tried without sound: its own line is all that is said."""
+    frames = made_frames([0], size=(2, 2))
+    sink = open_sink(str(tmp_path / "out.mp4"), encoding=Encoding(codec="hevc"))
+    with av.open(str(clip(tmp_path, "in.mp4", "aac"))) as container:
+        with pytest.raises(SinkError, match="encoder 'libx265' refuses 2x2"):
+            sink.start(VideoFormat(2, 2, TICKS), frames[0], Tracks(container.streams.audio))
+    assert sink.notes == []
+    assert [each.name for each in tmp_path.iterdir()] == ["in.mp4"]
 
 
 def test_sound_that_breaks_the_header_is_encoded_anew_and_says_why(tmp_path: Path) -> None:
