@@ -13,6 +13,7 @@ from streamseg.colour import reading_of
 from streamseg.crop import Box, Cutter
 from streamseg.errors import RuntimeFailure, reason
 from streamseg.models.card import InputSpec
+from streamseg.pictures import planes
 
 Tensor = NDArray[np.float32]
 
@@ -67,13 +68,13 @@ class NetworkInput:
         if placement != self._placement:
             self._pad(placement)
         pixels = "gray" if self._spec.colour == "grey" else "gbrp"
-        planes = self._scaler(picture, (placement.width, placement.height), pixels, view)
+        scaled = self._scaler(picture, (placement.width, placement.height), pixels, view)
         area = np.s_[
             placement.y : placement.y + placement.height, placement.x : placement.x + placement.width
         ]
         for channel, plane in enumerate(_PLANES[self._spec.colour]):
             values = self._channels[channel][area]
-            np.multiply(planes[plane], self._gain[channel], out=values)
+            np.multiply(scaled[plane], self._gain[channel], out=values)
             if self._bias[channel]:
                 values += self._bias[channel]
         return self._tensor, placement
@@ -112,10 +113,4 @@ class Scaler:
         except (av.FFmpegError, ValueError) as error:
             made = f"{picture.width}x{picture.height} {picture.format.name}"
             raise RuntimeFailure(f"cannot scale a {made} picture for the network: {reason(error)}") from error
-        return [_codes(plane) for plane in small.planes]
-
-
-def _codes(plane: av.video.plane.VideoPlane) -> NDArray[np.uint8]:
-    rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)  # type: ignore[call-overload]
-    codes: NDArray[np.uint8] = rows[:, : plane.width]
-    return codes
+        return [plane.view(np.uint8) for plane in planes(small)]

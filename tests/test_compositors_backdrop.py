@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from streamseg.compositors import open_compositor
-from streamseg.compositors.planes import Canvas, planes
+from streamseg.compositors.planes import Canvas
 from streamseg.effects import Fit, effect
 from streamseg.errors import StreamsegError, UsageError
 from streamseg.frame import Frame, Matte
+from streamseg.pictures import planes
 from tests.clips import make_clip
 from tests.compositing import noise, read
 

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from streamseg.colour import FULL, LIMITED, Tags, tags_of
 from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
+from streamseg.pictures import rows, shape
 from streamseg.sinks import Encoding
 from streamseg.sinks.codecs import needs_hardware, pixel_formats
-from streamseg.sinks.pixels import Conversion, best_format, grey_as_luma, rows, shape
+from streamseg.sinks.pixels import Conversion, best_format, grey_as_luma
 from tests.clips import read_frames
 from tests.sinking import made_frames, write_frames
 

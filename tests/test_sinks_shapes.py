@@ -11,8 +11,8 @@ import pytest
 
 from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
+from streamseg.pictures import rows
 from streamseg.sinks import Encoding
-from streamseg.sinks.pixels import rows
 from tests.clips import read_frames
 from tests.sinking import made_frames, write_frames
 

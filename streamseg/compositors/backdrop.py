@@ -12,10 +12,11 @@ import numpy as np
 from streamseg.colour import EXAMPLES
 from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import Painter, Scene
-from streamseg.compositors.planes import Canvas, planes, window
+from streamseg.compositors.planes import Canvas, window
 from streamseg.effects import Fit
 from streamseg.errors import SourceError, StreamsegError, UsageError, reason, redacted
 from streamseg.frame import Frame
+from streamseg.pictures import planes
 from streamseg.sources import Source, open_source
 from streamseg.sources.uris import is_live_uri, is_pattern, kind_of, local_path
 

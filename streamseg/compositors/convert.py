@@ -6,8 +6,9 @@ import av
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamseg.colour import reading_of
-from streamseg.compositors.planes import Canvas, planar_kin, planes, with_planes
+from streamseg.compositors.planes import Canvas, planar_kin, with_planes
 from streamseg.errors import SourceError, reason
+from streamseg.pictures import planes
 
 
 class Converter:
@@ -52,7 +53,7 @@ class Converter:
             src_color_range=source.range,
             dst_color_range=canvas.reading.range,
         )
-        if canvas.look.grey:
+        if canvas.shape.grey:
             made = with_planes(made, canvas.format, planes(made)[:1])
         canvas.tag(made)
         return made

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from streamseg.colour import Rgb, luma_weights, overlay_palette
 from streamseg.compositors.merge import affine
-from streamseg.compositors.planes import Canvas, Plane, planes
+from streamseg.compositors.planes import Canvas
 from streamseg.effects import Backdrop, Blurred, Camera, ClassColours, Colour, Dimmed, Layer
 from streamseg.frame import LabelMap
+from streamseg.pictures import Plane, planes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class DimmedPainter(Painter):
             self._canvas, self._picture = canvas, canvas.flat((0, 0, 0))
         sources, targets = planes(scene.picture), planes(self._picture)
         black = canvas.codes((0, 0, 0))[0]
-        if canvas.look.rgb:
+        if canvas.shape.rgb:
             red, green, blue = luma_weights(canvas.reading.matrix)
             weights = np.array([[green, blue, red]]) * self._light
             cv2.transform(cv2.merge(sources), weights, dst=targets[0])
@@ -146,7 +147,7 @@ class BlurredPainter(Painter):
         stack = cv2.merge([*(plane * weight for plane in small), weight])
         *totals, weights = cv2.split(_gaussian(stack, sigma / factor))
         # Scaled up in 16 bits, where OpenCV rounds to nearest.
-        fine = 1 << (16 - canvas.look.depth)
+        fine = 1 << (16 - canvas.shape.depth)
         for plane, wide, total in zip(planes(self._picture), self._wide, totals, strict=True):
             codes = np.rint(total / weights * fine).clip(0, 65535).astype(np.uint16)
             cv2.resize(codes, plane.shape[::-1], dst=wide)
@@ -188,10 +189,10 @@ class ClassPainter(Painter):
             self._canvas, self._picture, self._tables = canvas, canvas.blank(), class_codes(canvas)
         if scene.labels is None:
             return self._picture
-        across, down = canvas.look.step
+        across, down = canvas.shape.step
         sited = (
             scene.labels
-            if canvas.look.step == (1, 1)
+            if canvas.shape.step == (1, 1)
             else np.ascontiguousarray(scene.labels[::down, ::across])
         )
         for index, plane in enumerate(planes(self._picture)):
@@ -202,4 +203,4 @@ class ClassPainter(Painter):
 def class_codes(canvas: Canvas) -> list[NDArray[Any]]:
     """For each plane the (256,) code values of the classes' colours."""
     codes = [canvas.codes((int(red), int(green), int(blue))) for red, green, blue in overlay_palette()]
-    return [np.array(column, canvas.look.dtype) for column in zip(*codes, strict=True)]
+    return [np.array(column, canvas.shape.dtype) for column in zip(*codes, strict=True)]

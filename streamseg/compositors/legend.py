@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from streamseg.colour import overlay_palette
 from streamseg.compositors.convert import Converter
-from streamseg.compositors.planes import Canvas, planes, window
+from streamseg.compositors.planes import Canvas, window
 from streamseg.frame import LabelMap
+from streamseg.pictures import planes
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PANEL, _TEXT = (28, 28, 30), (245, 245, 245)

@@ -18,11 +18,12 @@ from streamseg.compositors.legend import Legend
 from streamseg.compositors.merge import Merger, Sampler
 from streamseg.compositors.operations import Operations
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
-from streamseg.compositors.planes import Canvas, planes
+from streamseg.compositors.planes import Canvas
 from streamseg.effects import ClassColours, Invert, Recipe
 from streamseg.errors import UsageError
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.mattes import Alpha
+from streamseg.pictures import planes
 
 _VOID = 255
 """Id that label maps give to pixels of no class, in Pascal VOC, Cityscapes and elsewhere."""

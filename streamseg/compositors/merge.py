@@ -26,8 +26,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.compositors.planes import Canvas, Plane, planes
+from streamseg.compositors.planes import Canvas
 from streamseg.mattes import Alpha
+from streamseg.pictures import Plane, planes
 
 
 class Sampler:
@@ -37,7 +38,7 @@ class Sampler:
     """
 
     def __init__(self, canvas: Canvas) -> None:
-        rows, columns, (across, down) = canvas.height, canvas.width, canvas.look.step
+        rows, columns, (across, down) = canvas.height, canvas.width, canvas.shape.step
         self._across = across
         self._full = np.empty((rows, columns), np.uint16)
         self._chroma = self._full
@@ -84,7 +85,7 @@ class Merger:
         self._mask_planes = planes(self._mask)
         self._graph = av.filter.Graph()
         # With SIMD a frame is merged before a second thread has woken up.
-        self._graph.threads = 1 if canvas.look.depth == 8 else min(4, os.cpu_count() or 1)
+        self._graph.threads = 1 if canvas.shape.depth == 8 else min(4, os.cpu_count() or 1)
         merge = self._graph.add("maskedmerge")
         self._inputs = [self._input(merge, index) for index in range(3)]
         self._output = self._graph.add("buffersink")
@@ -94,7 +95,7 @@ class Merger:
     def __call__(self, base: av.VideoFrame, over: av.VideoFrame, alpha: Alpha) -> av.VideoFrame:
         """Return a new picture: `over` where alpha is 255, `base` where it is 0."""
         count = len(self._mask_planes)
-        self._sampler.ramp(alpha, self._mask_planes, count * [0], count * [self._canvas.look.largest])
+        self._sampler.ramp(alpha, self._mask_planes, count * [0], count * [self._canvas.shape.largest])
         for entry, picture in zip(self._inputs, (base, over, self._mask), strict=True):
             entry.push(picture)
         merged = self._output.pull()

@@ -10,9 +10,10 @@ import numpy as np
 
 from streamseg.colour import BT601, FULL, Reading, Tags, label_palette
 from streamseg.compositors.merge import Sampler
-from streamseg.compositors.planes import Canvas, Plane, alpha_kin, planar_kin, planes
+from streamseg.compositors.planes import Canvas, alpha_kin, planar_kin
 from streamseg.frame import LabelMap
 from streamseg.mattes import Alpha
+from streamseg.pictures import Plane, planes
 
 
 def grey_picture(alpha: Alpha, size: tuple[int, int]) -> av.VideoFrame:
@@ -41,9 +42,9 @@ def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha) -> av.V
     kin = replace(canvas, format=alpha_kin(canvas.format), tags=tags)
     made = kin.blank()
     *colours, transparency = planes(made)
-    Sampler(kin).ramp(alpha, [transparency], [0], [kin.look.largest])
+    Sampler(kin).ramp(alpha, [transparency], [0], [kin.shape.largest])
     if any(component.is_alpha for component in picture.format.components):
-        cv2.multiply(transparency, _own_alpha(picture, kin), dst=transparency, scale=1 / kin.look.largest)
+        cv2.multiply(transparency, _own_alpha(picture, kin), dst=transparency, scale=1 / kin.shape.largest)
     shown = np.multiply(transparency > 0, 255, dtype=np.uint8)
     for index, (source, target) in enumerate(zip(_colours(opaque, kin), colours, strict=True)):
         target.fill(kin.codes((0, 0, 0))[index])
@@ -62,7 +63,7 @@ def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
 
 def _covering(shown: Plane, kin: Canvas) -> Plane:
     """255 for every chroma sample that colours at least one shown pixel."""
-    across, down = kin.look.step
+    across, down = kin.shape.step
     widened = cv2.dilate(shown, np.ones((down, across), np.uint8), anchor=(0, 0))
     return np.ascontiguousarray(widened[::down, ::across])
 
@@ -72,5 +73,5 @@ def _own_alpha(picture: av.VideoFrame, kin: Canvas) -> Plane:
     if picture.format.name == kin.format:
         return planes(picture)[3]
     alpha = planes(picture.reformat(format="yuva444p"))[3]
-    codes: Plane = np.rint(alpha * (kin.look.largest / 255)).astype(kin.look.dtype)
+    codes: Plane = np.rint(alpha * (kin.shape.largest / 255)).astype(kin.shape.dtype)
     return codes

@@ -1,21 +1,17 @@
-"""Pixel formats as the compositor sees them: planes of code values, and what a canvas is like."""
+"""Pixel formats as the compositor sees them: planar ones, and what a canvas is like."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
 
 import av
 import numpy as np
 from av.video.format import VideoFormat
-from numpy.typing import NDArray
 
 from streamseg.colour import Reading, Rgb, Tags, reading_of, tags_of, yuv_codes
-
-Plane: TypeAlias = NDArray[np.integer[Any]]
-"""(h, w) uint8, or uint16 above 8 bits: a view of a picture's own memory."""
+from streamseg.pictures import Plane, Shape, planes, shape
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _SAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (1, 2): "440", (4, 4): "410"}
@@ -37,16 +33,16 @@ def _exists(name: str) -> bool:
 @lru_cache
 def planar_kin(name: str) -> str:
     """Name of the opaque planar little-endian format that holds a format's pixels without loss."""
-    pixels = VideoFormat(name, 64, 64)
-    bits = max(component.bits for component in pixels.components)
-    if pixels.is_rgb or pixels.has_palette or pixels.is_bayer or name.startswith("xyz"):
+    held = shape(name)
+    if held.rgb or name.startswith(("bayer", "xyz")):
         family = "gbrp"
-    elif len(pixels.components) <= 2:
+    elif held.grey:
         family = "gray"
     else:
-        sampling = _SAMPLINGS[64 // pixels.chroma_width(), 64 // pixels.chroma_height()]
-        family = f"yuvj{sampling}p" if name.startswith("yuvj") else f"yuv{sampling}p"
-    return next((kin for d in _DEPTHS if d >= bits and _exists(kin := _name(family, d))), _name(family, 16))
+        family = f"{'yuvj' if name.startswith('yuvj') else 'yuv'}{_SAMPLINGS[held.step]}p"
+    return next(
+        (kin for d in _DEPTHS if d >= held.depth and _exists(kin := _name(family, d))), _name(family, 16)
+    )
 
 
 @lru_cache
@@ -56,40 +52,10 @@ def alpha_kin(name: str) -> str:
     It has the same sampling and depth if there is such, else is deeper, else without subsampling. Grey
     becomes yuv, for want of planar grey with alpha.
     """
-    looks = look(name)
-    families = ["gbrap"] if looks.rgb else [f"yuva{_SAMPLINGS[looks.step]}p", "yuva444p"]
-    names = [_name(family, depth) for family in families for depth in _DEPTHS if depth >= looks.depth]
+    held = shape(name)
+    families = ["gbrap"] if held.rgb else [f"yuva{_SAMPLINGS[held.step]}p", "yuva444p"]
+    names = [_name(family, depth) for family in families for depth in _DEPTHS if depth >= held.depth]
     return next(filter(_exists, names), _name(families[-1], 16))
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a planar pixel format is like."""
-
-    depth: int
-    rgb: bool
-    grey: bool
-    step: tuple[int, int]
-    """Luma columns and rows to a chroma sample."""
-
-    @property
-    def dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """Of the planes."""
-        return np.uint8 if self.depth == 8 else np.uint16
-
-    @property
-    def largest(self) -> int:
-        """The largest code value."""
-        return (1 << self.depth) - 1
-
-
-@lru_cache
-def look(name: str) -> Look:
-    """What a planar pixel format is like."""
-    pixels = VideoFormat(name, 64, 64)
-    grey = len(pixels.components) == 1
-    step = (1, 1) if grey or pixels.is_rgb else (64 // pixels.chroma_width(), 64 // pixels.chroma_height())
-    return Look(pixels.components[0].bits, pixels.is_rgb, grey, step)
 
 
 def with_planes(picture: av.VideoFrame, name: str, contents: Sequence[Plane]) -> av.VideoFrame:
@@ -101,25 +67,13 @@ def with_planes(picture: av.VideoFrame, name: str, contents: Sequence[Plane]) ->
     return made
 
 
-def planes(picture: av.VideoFrame) -> list[Plane]:
-    """The planes of a planar picture, writable, without copying: top row first, padding left out."""
-    dtype = np.dtype(np.uint8 if picture.format.components[0].bits == 8 else np.uint16)
-    return [_view(plane, dtype) for plane in picture.planes]
-
-
 def window(picture: av.VideoFrame, left: int, top: int, width: int, height: int) -> list[Plane]:
     """The part of each plane that shows a rectangle, moved left and up to a whole chroma sample."""
-    across, down = look(picture.format.name).step
+    across, down = shape(picture.format.name).step
     x, y = left // across, top // down
     first, *others = planes(picture)
     parts = [first[y * down : y * down + height, x * across : x * across + width]]
     return parts + [other[y : y - (-height // down), x : x - (-width // across)] for other in others]
-
-
-def _view(plane: av.video.plane.VideoPlane, dtype: np.dtype[Any]) -> Plane:
-    codes: Plane = np.frombuffer(memoryview(plane), dtype)
-    rows = codes.reshape(plane.height, abs(plane.line_size) // dtype.itemsize)
-    return (rows if plane.line_size > 0 else rows[::-1])[:, : plane.width]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +94,9 @@ class Canvas:
         return cls(picture.width, picture.height, kin, tags_of(picture), reading_of(picture))
 
     @property
-    def look(self) -> Look:
-        """What its pixel format is like."""
-        return look(self.format)
+    def shape(self) -> Shape:
+        """What its pixel format holds."""
+        return shape(self.format)
 
     def blank(self) -> av.VideoFrame:
         """A new picture, tagged, its pixels undefined."""
@@ -164,9 +118,9 @@ class Canvas:
 
     def codes(self, rgb: Rgb) -> tuple[int, ...]:
         """Code values of a colour, one for each plane."""
-        looks = self.look
-        if looks.rgb:
-            red, green, blue = (round(value * looks.largest / 255) for value in rgb)
+        held = self.shape
+        if held.rgb:
+            red, green, blue = (round(value * held.largest / 255) for value in rgb)
             return green, blue, red
-        yuv = yuv_codes(rgb, self.reading, looks.depth)
-        return yuv[:1] if looks.grey else yuv
+        yuv = yuv_codes(rgb, self.reading, held.depth)
+        return yuv[:1] if held.grey else yuv

@@ -11,7 +11,8 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 from numpy.typing import NDArray
 
-from streamseg.sinks.pixels import rows, shape, with_timing_of
+from streamseg.colour import tags_of
+from streamseg.pictures import rows, shape, with_timing_of
 
 NEEDS_EVEN = frozenset(
     {"libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc", "av1_nvenc"}
@@ -33,7 +34,7 @@ def padded_size(size: tuple[int, int], format_name: str, encoder: str) -> tuple[
     """Return `size`, rounded up to whole chroma samples where `encoder` insists."""
     if encoder not in NEEDS_EVEN:
         return size
-    across, down = shape(format_name).chroma
+    across, down = shape(format_name).step
     return -(-size[0] // across) * across, -(-size[1] // down) * down
 
 
@@ -90,12 +91,11 @@ def pad(picture: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
     if (picture.width, picture.height) == size:
         return picture
     result = av.VideoFrame(*size, picture.format.name)
-    component = 2 if shape(picture.format.name).depth > 8 else 1
+    component = np.dtype(shape(picture.format.name).dtype).itemsize
     for index, (before, after) in enumerate(zip(picture.planes, result.planes, strict=True)):
         sample = component * sum(each.plane == index for each in picture.format.components)
         _repeat_edges(rows(before), rows(after), before.width, after.width, sample)
-    for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):
-        setattr(result, tag, getattr(picture, tag))
+    tags_of(picture).put(result)
     return with_timing_of(picture, result)
 
 

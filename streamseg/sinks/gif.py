@@ -10,12 +10,13 @@ from av.filter import Graph
 from av.filter.context import FilterContext
 
 from streamseg.frame import Frame, VideoFormat
+from streamseg.pictures import shape, with_timing_of
 from streamseg.sinks.base import Destination
 from streamseg.sinks.codecs import Encoder
 from streamseg.sinks.containers import Container
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.media import MediaSink
-from streamseg.sinks.pixels import Conversion, shape, with_timing_of
+from streamseg.sinks.pixels import Conversion
 from streamseg.sinks.video import VideoTrack
 
 _GIF = Container(

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 
 from streamseg.errors import SinkClosed, SinkError, UsageError, reason, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.pictures import shape
 from streamseg.sinks.base import Destination, Sink
 from streamseg.sinks.codecs import (
     Encoder,
@@ -26,7 +27,7 @@ from streamseg.sinks.codecs import (
 )
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
-from streamseg.sinks.pixels import Conversion, best_format, shape
+from streamseg.sinks.pixels import Conversion, best_format
 from streamseg.sinks.tracks import TrackWriter, Treatment, chapters_until, clean, describe, silent
 from streamseg.sinks.video import VideoTrack
 

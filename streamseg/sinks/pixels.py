@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 
 import av
-import numpy as np
 from av.video.format import VideoFormat
-from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
-from numpy.typing import NDArray
 
 from streamseg.colour import BT601, BT709, FULL, LIMITED, RGB, UNSPECIFIED, Tags, reading, reading_of, tags_of
+from streamseg.pictures import Shape, planes, shape, with_timing_of
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -45,38 +41,6 @@ _FIXED = {"mjpeg": (BT601, FULL), "libwebp": (BT601, LIMITED)}
 """Matrix and range that JFIF and WebP prescribe: BT.601."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What a pixel format can hold."""
-
-    rgb: bool
-    grey: bool
-    alpha: bool
-    depth: int
-    """Bits of one component."""
-    chroma: tuple[int, int]
-    """How many pixels share a chroma sample, across and down."""
-
-
-@lru_cache
-def shape(name: str) -> Shape:
-    """Describe a pixel format."""
-    form = VideoFormat(name, 16, 16)
-    if form.has_palette:
-        return Shape(rgb=True, grey=False, alpha=False, depth=8, chroma=(1, 1))
-    components = form.components
-    colours = [each for each in components if not each.is_alpha]
-    rgb = form.is_rgb and len(colours) > 1
-    subsampled = colours[1] if len(colours) == 3 and not rgb else colours[0]
-    return Shape(
-        rgb=rgb,
-        grey=len(colours) == 1,
-        alpha=any(each.is_alpha for each in components),
-        depth=colours[0].bits,
-        chroma=(16 // subsampled.width, 16 // subsampled.height),
-    )
-
-
 def best_format(source: str, encoder: str, offered: Sequence[str], *, exact: bool = False) -> str | None:
     """Return the pixel format in which `encoder` keeps most of `source`; None if it cannot keep transparency.
 
@@ -97,7 +61,7 @@ def best_format(source: str, encoder: str, offered: Sequence[str], *, exact: boo
 def _losses(held: Shape, other: Shape) -> tuple[float, ...]:
     """How bad it is to put `held` into `other`, worst first: colour, depth, chroma, conversion, waste."""
     kept_chroma = (
-        (0.0, 0.0) if held.grey else (max(0, b - a) for a, b in zip(held.chroma, other.chroma, strict=True))
+        (0.0, 0.0) if held.grey else (max(0, b - a) for a, b in zip(held.step, other.step, strict=True))
     )
     return (
         not held.grey and other.grey,
@@ -106,7 +70,7 @@ def _losses(held: Shape, other: Shape) -> tuple[float, ...]:
         held.rgb != other.rgb,
         held.grey != other.grey,
         other.depth - held.depth,
-        -sum(other.chroma),
+        -sum(other.step),
     )
 
 
@@ -149,28 +113,11 @@ def grey_as_luma(picture: av.VideoFrame, format_name: str) -> av.VideoFrame:
     if shape(format_name).grey:
         return grey
     result = av.VideoFrame(picture.width, picture.height, format_name)
-    for plane in result.planes[1:]:
-        code = np.array(1 << (wanted - 1), np.uint8 if wanted == 8 else np.uint16)
-        plane.update(np.full(plane.buffer_size // code.itemsize, code).tobytes())
-    rows(result.planes[0])[:] = rows(grey.planes[0])[:, : result.planes[0].line_size]
+    luma, *chroma = planes(result)
+    luma[:] = planes(grey)[0]
+    for plane in chroma:
+        plane.fill(1 << (wanted - 1))
     return with_timing_of(picture, result)
-
-
-def with_timing_of(picture: av.VideoFrame, result: av.VideoFrame) -> av.VideoFrame:
-    """Return `result` with the timing of `picture`."""
-    result.pts, result.duration = picture.pts, picture.duration
-    if picture.time_base is not None:
-        result.time_base = picture.time_base
-    return result
-
-
-def rows(plane: VideoPlane) -> NDArray[np.uint8]:
-    """(rows, bytes) of a plane, its padding included; writing to it changes the picture."""
-    step = plane.line_size
-    first = 0 if step > 0 else (1 - plane.height) * step
-    return np.ndarray(
-        (plane.height, abs(step)), np.uint8, buffer=memoryview(plane), offset=first, strides=(step, 1)
-    )
 
 
 def _target_tags(first: av.VideoFrame, format_name: str, encoder: str) -> Tags:

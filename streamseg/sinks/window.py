@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from streamseg.errors import SinkClosed, SinkError, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.pictures import shape
 from streamseg.sinks.base import Destination, Sink
 from streamseg.sinks.geometry import square_size
-from streamseg.sinks.pixels import Conversion, shape
+from streamseg.sinks.pixels import Conversion
 
 if TYPE_CHECKING:
     from types import ModuleType

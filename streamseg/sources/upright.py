@@ -9,6 +9,8 @@ import av
 import av.filter
 from av.sidedata.sidedata import Type
 
+from streamseg.pictures import with_timing_of
+
 Filters = tuple[tuple[str, str | None], ...]
 """Filters in a row: name and arguments."""
 
@@ -53,10 +55,7 @@ class Chain:
         self._entry.push(picture)
         result = self._exit.pull()
         assert isinstance(result, av.VideoFrame)
-        result.pts, result.duration = picture.pts, picture.duration
-        if picture.time_base is not None:
-            result.time_base = picture.time_base
-        return result
+        return with_timing_of(picture, result)
 
     def _build(self, width: int, height: int, pixel_format: str, colorspace: int, color_range: int) -> None:
         # Fields of the graph's input that no filter here looks at (time base, aspect) may hold anything.

@@ -1,0 +1,79 @@
+"""What every part has to know of pictures: their pixel formats, their planes as arrays, their timing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+from av.video.format import VideoFormat
+from av.video.plane import VideoPlane
+from numpy.typing import NDArray
+
+Plane: TypeAlias = NDArray[np.integer[Any]]
+"""(h, w) uint8, or uint16 above 8 bits: a view of a picture's own memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a pixel format can hold."""
+
+    rgb: bool
+    grey: bool
+    alpha: bool
+    depth: int
+    """Bits of one component."""
+    step: tuple[int, int]
+    """Luma columns and rows to a chroma sample."""
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Of the planes."""
+        return np.uint8 if self.depth <= 8 else np.uint16
+
+    @property
+    def largest(self) -> int:
+        """The largest code value."""
+        return (1 << self.depth) - 1
+
+
+@lru_cache
+def shape(name: str) -> Shape:
+    """Describe a pixel format; one with a palette holds RGB. Raises ValueError for hardware's handles."""
+    form = VideoFormat(name, 64, 64)
+    if form.has_palette:
+        return Shape(rgb=True, grey=False, alpha=False, depth=8, step=(1, 1))
+    colours = [each for each in form.components if not each.is_alpha]
+    if not colours:
+        raise ValueError(f"pixel format {name!r} holds no pixels that can be read")
+    rgb = form.is_rgb and len(colours) > 1
+    subsampled = colours[1] if len(colours) == 3 and not rgb else colours[0]
+    return Shape(
+        rgb=rgb,
+        grey=len(colours) == 1,
+        alpha=len(colours) < len(form.components),
+        depth=colours[0].bits,
+        step=(64 // subsampled.width, 64 // subsampled.height),
+    )
+
+
+def planes(picture: av.VideoFrame) -> list[Plane]:
+    """The planes of a planar picture, writable, without copying: top row first, padding left out."""
+    dtype = np.dtype(shape(picture.format.name).dtype)
+    return [rows(plane).view(dtype)[:, : plane.width] for plane in picture.planes]
+
+
+def rows(plane: VideoPlane) -> NDArray[np.uint8]:
+    """(rows, bytes) of a plane of any format, padding included; writing to it changes the picture."""
+    codes = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, abs(plane.line_size))
+    return codes if plane.line_size > 0 else codes[::-1]
+
+
+def with_timing_of(picture: av.VideoFrame, result: av.VideoFrame) -> av.VideoFrame:
+    """Return `result` with the timing of `picture`."""
+    result.pts, result.duration = picture.pts, picture.duration
+    if picture.time_base is not None:
+        result.time_base = picture.time_base
+    return result
