@@ -17,6 +17,8 @@ import av.stream
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.pictures import with_timing_of
+
 LabelMap: TypeAlias = NDArray[np.uint8]
 """(H, W) class ids: the argmax of every pixel's class vector."""
 
@@ -65,11 +67,7 @@ class Frame:
 
     def with_picture(self, picture: av.VideoFrame) -> Frame:
         """Return this frame with other pixels and the same timing."""
-        picture.pts = self.picture.pts
-        if self.picture.time_base is not None:
-            picture.time_base = self.picture.time_base
-        picture.duration = self.picture.duration
-        return replace(self, picture=picture)
+        return replace(self, picture=with_timing_of(self.picture, picture))
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.colour import BT709, LIMITED
+from streamseg.pictures import planes
 
 Plane = NDArray[np.uint8]
 
@@ -43,7 +44,4 @@ def blank(width: int, height: int) -> av.VideoFrame:
 
 def views(picture: av.VideoFrame) -> list[Plane]:
     """Return the planes of a picture as arrays to paint on."""
-    return [
-        np.asarray(memoryview(plane)).reshape(plane.height, plane.line_size)[:, : plane.width]
-        for plane in picture.planes
-    ]
+    return [plane.view(np.uint8) for plane in planes(picture)]
