@@ -41,6 +41,7 @@ def make_clip(
     codec: str = "libx264",
     pixel_format: str = "yuv420p",
     audio: str | None = None,
+    audio_rate: int = 48_000,
     options: dict[str, str] | None = None,
     sample_aspect_ratio: Fraction | None = None,
     rotation: int = 0,
@@ -66,7 +67,7 @@ def make_clip(
             stream.codec_context.sample_aspect_ratio = sample_aspect_ratio
         if rotation:
             stream.set_display_rotation(rotation)
-        sound = container.add_stream(audio, rate=48_000) if audio else None
+        sound = container.add_stream(audio, rate=audio_rate) if audio else None
         for index, ticks in enumerate(pts):
             shown = picture(width, height, index, pixel_format)
             shown.pts, shown.time_base = ticks, time_base
@@ -80,13 +81,14 @@ def make_clip(
 
 
 def _write_tone(container: av.container.OutputContainer, sound: av.AudioStream, seconds: float) -> None:
+    rate = sound.rate
     samples = 0
-    while samples < seconds * 48_000:
-        wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(samples, samples + 960) / 48_000)
+    while samples < seconds * rate:
+        wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(samples, samples + 960) / rate)
         block = av.AudioFrame.from_ndarray(
             np.stack([wave, wave]).astype(np.float32), format="fltp", layout="stereo"
         )
-        block.sample_rate, block.pts, block.time_base = 48_000, samples, Fraction(1, 48_000)
+        block.sample_rate, block.pts, block.time_base = rate, samples, Fraction(1, rate)
         container.mux(sound.encode(block))
         samples += 960
     container.mux(sound.encode(None))

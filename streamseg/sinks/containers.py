@@ -110,6 +110,7 @@ CONTAINERS = {
         format="flv",
         palette="libx264rgb",
         refuses=frozenset({"mpeg4", "h263"}),
+        holds=frozenset({"aac", "mp3"}),  # of others it takes few rates, and its muxer aborts the process
         negative=False,
         b_frames=False,
     ),
