@@ -298,8 +298,8 @@ def test_sound_that_breaks_the_header_is_encoded_anew_and_says_why(tmp_path: Pat
 @pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_alaw", "pcm_mulaw"])
 def test_telephone_sound_into_flv_is_encoded(tmp_path: Path, codec: str) -> None:
     """PCM of 8 kHz, on which FLV's muxer would abort the whole process, becomes AAC."""
-    make_clip(tmp_path / "in.mkv", audio=codec, audio_rate=8000)
-    sink = copy_clip(tmp_path / "in.mkv", tmp_path / "out.flv")
+    make_clip(tmp_path / "in.mov", audio=codec, audio_rate=8000)
+    sink = copy_clip(tmp_path / "in.mov", tmp_path / "out.flv")
     assert sink.audio == "encoded"
 
 
