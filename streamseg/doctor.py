@@ -62,6 +62,7 @@ def facts() -> Iterator[Fact]:
     yield package("TensorRT", "tensorrt", "tensorrt_rtx")
     yield package("PyCUDA", "pycuda")
     yield from models()
+    yield models_folder()
     yield cache()
 
 
@@ -257,6 +258,15 @@ def _restore() -> str:
     if (project / ".git").exists():
         return f"git -C {project} checkout -- engines"
     return f"{_REINSTALL} --no-deps streamseg"
+
+
+def models_folder() -> Fact:
+    """The folder for the user's own models."""
+    from streamseg.models.files import user_folder
+
+    folder = user_folder()
+    there = "" if folder.is_dir() else " (made when a model is imported)"
+    return Fact(what="models folder", found=f"{folder}{there}")
 
 
 def cache() -> Fact:

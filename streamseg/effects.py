@@ -191,12 +191,18 @@ def effect(
     _check_range("blur_strength", blur_strength, 1, 500)
     if background_fit not in get_args(Fit):
         raise UsageError(f"no background fit {background_fit!r}; there are: {', '.join(get_args(Fit))}")
+    behind_figure = None if background is None else _backdrop(background, background_fit)
+    if background_fit != "crop" and not isinstance(behind_figure, Backdrop):
+        raise UsageError(
+            f"background-fit {background_fit!r} would do nothing: no picture or video is the background; "
+            "name one with background"
+        )
     figure = None if color is None else parse_colour(color)
     foreground, behind, output = _layers(name, figure, 20.0 if blur_strength is None else blur_strength)
     return Recipe(
         name=name,
         foreground=foreground,
-        background=behind if background is None else _backdrop(background, background_fit),
+        background=behind_figure or behind,
         operations=_operations(
             name, invert, threshold, feather, 8.0 if outline_width is None else outline_width
         ),

@@ -103,6 +103,7 @@ class FanOut:
                 if not self._open:
                     raise
                 self._stats.sinks_failed.append(str(error))
+                self._stats.sinks_lost.append(sink.uri)
                 self._stats.fail(str(error))
 
     def _count(self, frame: Frame) -> None:

@@ -64,6 +64,8 @@ class Stats:
     failures: list[str] = field(default_factory=list)
     sinks_failed: list[str] = field(default_factory=list)
     """Those of the failures that ended one of several sinks."""
+    sinks_lost: list[str] = field(default_factory=list)
+    """URIs of these sinks."""
     stages: dict[str, Quantiles] = field(default_factory=dict)
     latency: Quantiles = field(default_factory=Quantiles)
     position: float = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import re
 from pathlib import Path
@@ -14,7 +15,11 @@ import streamseg
 from streamseg.bench.suite import Result, Row
 from streamseg.cli import COMMANDS, commands
 from streamseg.cli.help import WIDTH
-from streamseg.effects import EFFECTS
+from streamseg.cli.options import run_parameters
+from streamseg.effects import EFFECTS, Blurred, Outline, effect
+from streamseg.models import find_model
+from streamseg.segmenter import Segmenter
+from streamseg.sources import open_source
 from tests.commandline import PROJECT, Cli
 
 
@@ -135,6 +140,21 @@ MISUSE = {
         ["run", "test:", "--background-fit", "tile"],
         ["--background-fit", "'tile'", "crop", "pad"],
     ),
+    "fit of a background that is no picture": (
+        ["run", "test:", "--background-fit", "pad"],
+        ["background-fit 'pad' would do nothing", "name one with"],
+    ),
+    "folder as a background": (
+        ["run", "test:", "-o", "null:", "--effect", "replace", "--background", "."],
+        ["background '.' is several pictures", "name one"],
+    ),
+    "pattern as a background": (
+        ["run", "test:", "-o", "null:", "--effect", "replace", "--background", "*.png"],
+        ["background '*.png' is several pictures"],
+    ),
+    "option that takes no value": (["run", "test:", "--invert=3"], ["'--invert' does not take a value"]),
+    "no subcommand of that name": (["models", "shwo"], ["no such command 'shwo'"]),
+    "argument left out": (["models", "show"], ["NAME is missing", "see streamseg models show --help"]),
     "unknown effect": (["run", "test:", "--effect", "sparkle"], ["'sparkle'", *EFFECTS]),
     "unknown class": (["run", "test:", "-o", "null:", "--classes", "cat"], ["'cat'", "background", "person"]),
     "unknown model": (["run", "test:", "-o", "null:", "--model", "magic"], ["'magic'", "selfie"]),
@@ -159,6 +179,33 @@ def test_misuse_is_answered_in_one_line(
     assert said.out == ""
     assert all(word in said.error for word in words), said.error
     assert list(tmp_path.iterdir()) == []
+
+
+def test_help_tells_the_real_defaults() -> None:
+    """Every default in the help, given to click or only told, is the one the library would use."""
+    sources = effect, Segmenter, find_model, open_source
+    real = {
+        name: parameter.default
+        for source in sources
+        for name, parameter in inspect.signature(source).parameters.items()
+    }
+    real["model"] = real.pop("name_or_path")
+    real["effect"] = EFFECTS[0]
+    outline, blurred = effect("outline").operations[-1], effect("blur").background
+    assert isinstance(outline, Outline)
+    assert isinstance(blurred, Blurred)
+    real |= {"outline_width": outline.width, "blur_strength": blurred.strength}
+    shown = {str(option.name): option for option in run_parameters() if isinstance(option, click.Option)}
+    for name, option in shown.items():
+        with click.Context(commands) as context:
+            default = option.get_default(context)
+            record = option.get_help_record(context)
+        told = re.search(r" \[(.*)\]$", record[1]) if record else None
+        if isinstance(default, str | float):
+            assert default == real[name], name
+            assert told is None or told[1] == str(default).removesuffix(".0"), name
+        elif told and re.match(r"[\d.]+$", told[1]):
+            assert float(told[1]) == real[name], name
 
 
 def test_the_documentation_is_the_help(cli: Cli) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from streamseg.models.files import user_folder
 from tests.commandline import PROJECT, Cli
 
 
@@ -79,6 +80,9 @@ def test_show_tells_everything(cli: Cli, folder: Path) -> None:
     assert facts["values"] == "(code / 255 - 0) / 1"
     assert len(facts["sha256"]) == 64
     assert "(verified)" in facts["weights"]
+    assert facts["your"].split()[-1] == str(user_folder())
+    assert facts["opacity"] == "(p -0.2) * 1.66667, within 0 and 1"
+    assert "opacity" not in cli("models", "show", "rvm").out
 
 
 def test_unknown_names_are_answered_with_the_list(cli: Cli, folder: Path) -> None:

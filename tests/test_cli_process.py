@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -48,14 +49,38 @@ def test_first_signal_finishes_the_file(tmp_path: Path, number: signal.Signals) 
 
 
 def test_second_signal_leaves_at_once(tmp_path: Path) -> None:
-    """A run that cannot end properly, here because nobody reads its stdout, ends at the second signal."""
-    with started("-o", tmp_path / "out.mp4") as run:
+    """A run that cannot end properly, here because its stdin stalls, ends at the second signal, tidily."""
+    make_clip(tmp_path / "in.mkv", frames=60)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with process("run", "-", "-o", folder / "out.mp4", *FAST, stdin=subprocess.PIPE, bufsize=0) as run:
+        assert run.stdin is not None
         assert run.stderr is not None
+        run.stdin.write((tmp_path / "in.mkv").read_bytes())
+        while not list(folder.iterdir()):
+            assert run.poll() is None
         run.send_signal(signal.SIGINT)
         assert b"press again" in run.stderr.readline() + run.stderr.readline()
-        run.send_signal(signal.SIGINT)
-        assert run.wait(timeout=30) == 130
-    assert not (tmp_path / "out.mp4").exists()
+        while run.poll() is None:  # signals that come close behind the first are part of it
+            run.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(timeout=0.1)
+        assert run.returncode == 130
+    assert list(folder.iterdir()) == []
+
+
+def test_two_signals_at_once_are_one(tmp_path: Path) -> None:
+    """timeout(1) and supervisors signal the process and its group, a moment apart: the file is finished."""
+    with started("-o", tmp_path / "out.mp4") as run:
+        assert run.stderr is not None
+        run.send_signal(signal.SIGTERM)
+        assert b"press again" in run.stderr.readline() + run.stderr.readline()
+        run.send_signal(signal.SIGTERM)
+        _, err = run.communicate(timeout=30)
+    assert run.returncode == 130, err
+    assert b"cut short" not in err
+    assert len(read_frames(tmp_path / "out.mp4")) > 5
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
 def test_signal_before_the_run_begins_ends_the_process(tmp_path: Path) -> None:
@@ -115,15 +140,17 @@ def test_stdout_carries_frames_and_nothing_else(tmp_path: Path) -> None:
     assert b"done: 10 frames" in err
 
 
-def test_reader_that_leaves_ends_the_run_quietly(tmp_path: Path) -> None:
-    """`| head` is no failure: nobody complains about a broken pipe, and the other outputs are finished."""
-    with started("-o", tmp_path / "out.mp4", "--quiet") as run:
+def test_reader_that_leaves_ends_its_output_quietly(tmp_path: Path) -> None:
+    """`| head` is no failure: nobody complains about a broken pipe, and the other outputs go on."""
+    outputs = "-o", "-", "-o", tmp_path / "out.mp4"
+    with process("run", "test:160x120@10,4s", *outputs, "--quiet", *FAST, bufsize=0) as run:
         assert run.stdout is not None
         assert run.stderr is not None
+        run.stdout.read(40_000)
         run.stdout.close()
-        assert run.wait(timeout=30) == 0
+        assert run.wait(timeout=60) == 0
         assert run.stderr.read() == b""
-    assert len(read_frames(tmp_path / "out.mp4")) > 5
+    assert len(read_frames(tmp_path / "out.mp4")) == 40
 
 
 def test_stdin_is_read(tmp_path: Path) -> None:
@@ -205,3 +232,16 @@ def test_a_run_imports_no_more_than_it_needs(tmp_path: Path) -> None:
     program = f"{blocked}; from streamseg.cli import main; main({arguments!r})"
     done = subprocess.run([sys.executable, "-c", program], cwd=PROJECT, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_interrupted_file_is_not_called_cut_short(tmp_path: Path) -> None:
+    """Ctrl-C while a file is read says that the run was stopped, and nothing about the file."""
+    make_clip(tmp_path / "in.mkv", frames=2000)
+    with process("run", tmp_path / "in.mkv", "--live", "-o", "-", *FAST) as run:
+        assert run.stdout is not None
+        run.stdout.read(100_000)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=30)
+    assert run.returncode == 130, err
+    assert b"stopped early" in err
+    assert b"cut short" not in err

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from streamseg.cli import progress
 from streamseg.stats import Stats
+from tests.commandline import Cli
 
 
 def stats(frames: int, fps: float, **counts: int) -> Stats:
@@ -57,3 +59,19 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress(10, quiet=True) as show:
         show(stats(5, 1.0))
     assert capsys.readouterr().err == ""
+
+
+def test_failed_outputs_are_not_named_as_written(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The last line names the outputs that are there; the one that failed has an error of its own."""
+    resource = pytest.importorskip("resource")
+    lost = tmp_path / "lost.mkv"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+    try:
+        looks = "--effect", "spotlight", "--crf", "1"
+        said = Cli(capsys).run("test:640x480@30,2s", "-o", "null:", "-o", lost, *looks)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert said.code == 1
+    assert " -> null:\n" in said.err
+    assert f"error: cannot write {str(lost)!r}" in said.err

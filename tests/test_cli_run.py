@@ -81,7 +81,7 @@ def test_folder_in_folder_out(cli: Cli, tmp_path: Path) -> None:
     [
         ("silhouette", ["--color", "red", "--background", "#0000ff"]),
         ("cutout", []),
-        ("replace", ["--background", "0,177,64", "--background-fit", "pad"]),
+        ("replace", ["--background", "0,177,64"]),
         ("blur", ["--blur-strength", "8"]),
         ("overlay", ["--color", "green"]),
         ("outline", ["--outline-width", "3"]),

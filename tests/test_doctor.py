@@ -51,7 +51,14 @@ def test_here_everything_needed_is_found(capsys: pytest.CaptureFixture[str]) -> 
     )
     assert all(
         subject in said
-        for subject in (*subjects, "PyCUDA", "model selfie", "model selfie-landscape", "cache")
+        for subject in (
+            *subjects,
+            "PyCUDA",
+            "model selfie",
+            "model selfie-landscape",
+            "models folder",
+            "cache",
+        )
     )
     assert said.splitlines()[-1] == "all that is needed is here"
     assert "fix:" not in "".join(line for line in said.splitlines() if "✓" in line)

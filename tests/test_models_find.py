@@ -233,6 +233,15 @@ def test_a_network_without_scores_says_what_it_gives(tmp_path: Path) -> None:
         find_model(str(path))
 
 
+def test_a_file_that_is_no_network_is_answered_in_few_words(tmp_path: Path) -> None:
+    """ONNX Runtime's codes and its own mention of the path are left out."""
+    path = tmp_path / "n.onnx"
+    path.write_bytes(b"not a network" * 100)
+    with pytest.raises(ModelError) as caught:
+        find_model(str(path))
+    assert str(caught.value) == f"cannot open model {str(path)!r}: protobuf parsing failed"
+
+
 @pytest.mark.parametrize("ending", ["onnx", "tflite", "toml"])
 @pytest.mark.parametrize("content", [None, b"", b"not a network" * 100])
 def test_files_that_are_missing_empty_or_something_else_are_one_line(

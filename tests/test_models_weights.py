@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -109,6 +110,33 @@ def test_no_network_is_one_line_that_says_what_to_do(
         replace(FETCHABLE, url=url).verified_weights()
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_offline_is_said_in_few_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a network the host's name is not found: that is said, not how often it was tried."""
+
+    def unknown(*_args: object, **_options: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ModelError) as caught:
+        replace(FETCHABLE, url="https://weights.example/mine.onnx").verified_weights()
+    assert "mine.onnx': no network (could not find host weights.example); try again when" in str(caught.value)
+    assert len(str(caught.value)) < 250 + len(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("status", "why"),
+    [("gone", "127.0.0.1 answered 404 file not found;"), ("refused", "no connection to 127.0.0.1;")],
+)
+def test_servers_that_do_not_deliver(
+    served: tuple[Path, str, ThreadingHTTPServer], status: str, why: str
+) -> None:
+    """What the server said, or that there is none, in few words."""
+    url = served[1] if status == "gone" else "http://127.0.0.1:9/mine.onnx"
+    with pytest.raises(ModelError) as caught:
+        replace(FETCHABLE, url=url).verified_weights()
+    assert why in str(caught.value)
 
 
 def run(card: ModelCard, picture: np.ndarray) -> np.ndarray:

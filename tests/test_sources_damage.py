@@ -79,3 +79,18 @@ def test_cut_file_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     assert 10 < len(frames) < 30
     assert len(warnings) == 1
     assert "where its header says 2.0 s: cut short" in warnings[0]
+
+
+def test_a_file_left_early_is_not_called_cut_short(tmp_path: Path) -> None:
+    """Whoever stops reading, by leaving or by an interrupt, hears nothing about an end never reached."""
+    make_clip(tmp_path / "clip.mkv", frames=60, **INTRA)
+    for leave in ("close", "interrupt"):
+        with open_source(str(tmp_path / "clip.mkv"), live=True) as source:
+            frames = iter(source)
+            next(frames)
+            if leave == "interrupt":
+                source.interrupt()
+                assert len(list(frames)) < 2
+            else:
+                frames.close()
+        assert source.warnings == []

@@ -171,3 +171,10 @@ def test_picture_by_content_is_a_still(tmp_path: Path) -> None:
     with open_source(str(tmp_path / "cover")) as source:
         assert source.stills
         assert [frame.name for frame in source] == ["cover"]
+
+
+def test_only_near_names_are_suggested(tmp_path: Path) -> None:
+    """A file that has little but its extension in common with the one asked for is not suggested."""
+    (tmp_path / "out.mp4").touch()
+    with pytest.raises(SourceError, match=r"nosuch\.mp4': no such file$"):
+        open_source(str(tmp_path / "nosuch.mp4"))

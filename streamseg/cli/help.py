@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,6 +47,15 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.blocks = blocks
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse as click does; words too many are answered with what they may have been meant for."""
+        ctx.allow_extra_args = True
+        extra = super().parse_args(ctx, args)
+        if extra:
+            advice = "outputs go behind -o, patterns in quotes: 'shots/*.png'"
+            raise click.UsageError(f"too many arguments: {' '.join(extra)}; {advice}", ctx)
+        return extra
+
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the line that starts with the program's name as it was called."""
         formatter.write_usage(program(ctx), str(self.options_metavar))
@@ -89,17 +97,10 @@ def explain(error: click.ClickException) -> str:
         return f"unknown option {error.option_name!r}{_nearest_option(error)}{hint}"
     if isinstance(error, click.MissingParameter) and error.param is not None:
         return f"{error.param.make_metavar(error.ctx) if error.ctx else error.param.name} is missing{hint}"
-    text = " ".join(error.format_message().split()).rstrip(".?").replace(". Did you mean", "; did you mean")
-    text = re.sub(r"^Invalid value for '?([^':]+)'?( / '[^']*')*: ", r"\1: ", text)
-    extra = re.match(r"Got unexpected extra arguments? \((.*)\)", text)
-    if extra:
-        advice = "; outputs go behind -o, patterns in quotes: 'shots/*.png'" if _runs(context) else ""
-        return f"too many arguments: {extra[1]}{advice}{hint}"
+    text = " ".join(error.message.split()).rstrip(".")
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"{error.param.opts[0]}: {text}{hint}"
     return text[:1].lower() + text[1:] + hint
-
-
-def _runs(context: click.Context | None) -> bool:
-    return context is not None and context.info_name == "run"
 
 
 def _nearest_option(error: click.NoSuchOption) -> str:

@@ -75,8 +75,12 @@ def _facts(card: ModelCard) -> Iterator[tuple[str, str]]:
     scaled = "code / 255" if math.isclose(given.scale, 1 / 255) else f"code * {given.scale:g}"
     yield "values", f"({scaled} - {_numbers(given.mean)}) / {_numbers(given.std)}"
     yield "output", f"{result.name}: {result.kind} {result.layout}"
+    if (result.alpha_offset, result.alpha_gain) != (0.0, 1.0):
+        yield "opacity", f"(p {result.alpha_offset:+g}) * {result.alpha_gain:g}, within 0 and 1"
     for state in card.states:
         yield "state", f"{state.input} <- {state.output} {'x'.join(map(str, state.shape))}"
+    yield "folder", str(card.path) if card.path else "no folder"
+    yield "your models", str(user_folder())
 
 
 def _numbers(values: tuple[float, ...]) -> str:

@@ -106,7 +106,7 @@ def _seeing() -> list[click.Parameter]:
         Option(["--invert"], SEE, None, "swap figure and background"),
         Option(["--threshold"], SEE, "0..1", "hard edges, cut at this opacity", type=share, told="soft"),
         Option(["--feather"], SEE, "PIXELS", "soften edges by so much", type=pixels, default=0.0),
-        Option(["--outline-width"], SEE, "PIXELS", "in a picture 1080 lines high", type=pixels, told="6"),
+        Option(["--outline-width"], SEE, "PIXELS", "in a picture 1080 lines high", type=pixels, told="8"),
         Option(["--blur-strength"], SEE, "PIXELS", "in a picture 1080 lines high", type=pixels, told="20"),
     ]
 
@@ -127,7 +127,7 @@ def _network() -> list[click.Parameter]:
             "N",
             "processor threads it may use",
             type=whole(low=1),
-            told="half of them",
+            told="half, at most 4",
         ),
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streamseg.stats import Report, Stats
@@ -67,11 +67,12 @@ def status(stats: Stats, total: int | None) -> str:
     return ", ".join([*parts, *_losses(stats)])
 
 
-def summary(report: Report, *, stills: bool = False) -> str:
-    """Return what a run did, in one line; pictures have neither rate nor sound."""
+def summary(report: Report, *, stills: bool = False, lost: Sequence[str] = ()) -> str:
+    """Return what a run did, in one line; pictures have neither rate nor sound. Sinks `lost` go unnamed."""
     begun = "stopped early" if report.interrupted else "done"
     parts = [_counted(report, "picture")] if stills else [_paced(report), f"sound: {report.audio}"]
-    return f"{begun}: {', '.join([*parts, *_losses(report)])} -> {', '.join(report.sinks)}"
+    finished = [uri for uri in report.sinks if uri not in lost]
+    return f"{begun}: {', '.join([*parts, *_losses(report)])} -> {', '.join(finished)}"
 
 
 def _counted(report: Report, thing: str) -> str:

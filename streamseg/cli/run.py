@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def execute(request: Request) -> int:
         Keys(request, control, Path.cwd()).listen(sinks)
         stats = Stats()
         with progress(source.expected_frames, quiet=request.quiet) as watch:
-            interrupts.begin(control)
+            interrupts.begin(control, [sink.uri for sink in sinks])
             try:
                 report = pipeline.run(
                     source, segmenter, compositor, sinks, control=control, stats=stats, watch=watch
@@ -46,8 +47,8 @@ def execute(request: Request) -> int:
                 with suppress(SinkError):  # the first failure is the one to tell
                     save(pipeline.report(source, segmenter, control, sinks, stats), target)
                 raise
-    save(report, target)
-    conclude(report, quiet=request.quiet, stills=source.stills)
+        save(report, target)
+        conclude(report, quiet=request.quiet, stills=source.stills, lost=stats.sinks_lost)
     if interrupts.caught:
         return INTERRUPTED
     return 1 if report.sinks_failed else 0
@@ -91,10 +92,10 @@ def save(report: Report, path: Path | None) -> None:
         ) from error
 
 
-def conclude(report: Report, *, quiet: bool, stills: bool) -> None:
-    """Tell what came of the run."""
+def conclude(report: Report, *, quiet: bool, stills: bool, lost: Sequence[str]) -> None:
+    """Tell what came of the run; `lost` are the URIs of the sinks that failed."""
     if not quiet:
-        say(summary(report, stills=stills))
+        say(summary(report, stills=stills, lost=lost))
         for note in report.notes:
             say(f"note: {note}")
     for failure in report.failures:

@@ -15,6 +15,7 @@ from streamseg.errors import ModelError, reason
 from streamseg.models.card import InputSpec, Layout, ModelCard, OutputSpec, StateSpec
 from streamseg.models.files import sha256
 from streamseg.models.usual import guessed_classes, guessed_range
+from streamseg.runtimes.onnxruntime import why
 
 DYNAMIC_SIZE = 256
 """Width and height of a network that leaves its input's size open."""
@@ -54,7 +55,7 @@ def _session(path: Path) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no base but this
-        raise ModelError(f"cannot open model {str(path)!r}: {reason(error)}") from error
+        raise ModelError(f"cannot open model {str(path)!r}: {why(error)}") from error
 
 
 def _guessed(session: Any, path: Path, digest: str) -> ModelCard:
@@ -162,7 +163,7 @@ def _probe(
     try:
         tensors: list[NDArray[Any]] = session.run(names, feeds)
     except Exception as error:  # as in _session
-        raise ModelError(f"it does not run on a picture {picture.shape}: {reason(error)}") from error
+        raise ModelError(f"it does not run on a picture {picture.shape}: {why(error)}") from error
     return tensors
 
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from streamseg.errors import ModelError, reason, redacted
 from streamseg.models.card import ModelCard
 from streamseg.models.files import cache_folder, search_folders, sha256, user_folder
+
+_TIMEOUT = 30
+"""Seconds a server may take to answer."""
 
 
 def verified(card: ModelCard) -> Path:
@@ -61,7 +65,7 @@ def _fetched(card: ModelCard, url: str) -> Path:
 
     folder = cache_folder() / "weights" / card.sha256[:16]
     pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(timeout=30)
+    downloader = pooch.HTTPDownloader(timeout=_TIMEOUT)
     try:
         file = pooch.retrieve(
             url, f"sha256:{card.sha256}", fname=card.weights, path=folder, downloader=downloader
@@ -76,7 +80,26 @@ def _fetched(card: ModelCard, url: str) -> Path:
         if response is not None:
             response.close()  # pooch leaves it open
         raise ModelError(
-            f"cannot fetch the weights of model {card.name!r} from {redacted(url)!r}: {reason(error)}; "
-            f"connect, or put {card.weights!r} into {str(user_folder())!r}"
+            f"cannot fetch the weights of model {card.name!r} from {redacted(url)!r}: {_why(error, url)}; "
+            f"try again when online, or put {card.weights!r} into {str(user_folder())!r}"
         ) from error
     return Path(file)
+
+
+def _why(error: OSError, url: str) -> str:
+    """Say in a few words what kept a file from being fetched; requests says it in several hundred."""
+    import requests
+
+    host = urlsplit(url).hostname
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"{host} answered {error.response.status_code} {error.response.reason}".lower()
+    if isinstance(error, requests.Timeout):
+        return f"{host} sent nothing for {_TIMEOUT} s"
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"the certificate of {host} was not accepted; is the clock right, or a proxy between?"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy let nothing through"
+    if isinstance(error, requests.ConnectionError):
+        unknown = "NameResolutionError" in repr(error) or "getaddrinfo" in repr(error)
+        return f"no network (could not find host {host})" if unknown else f"no connection to {host}"
+    return reason(error)

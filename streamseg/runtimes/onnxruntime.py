@@ -44,7 +44,7 @@ class OnnxRuntime(Runtime):
         try:
             results = self._session.run(self._outputs, feed)
         except Exception as error:  # ONNX Runtime's own types share no base but this
-            raise RuntimeFailure(f"onnxruntime failed on a frame: {_why(error)}") from error
+            raise RuntimeFailure(f"onnxruntime failed on a frame: {why(error)}") from error
         return dict(zip(self._outputs, results, strict=True))
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ def _session(card: ModelCard, threads: int | None) -> Any:
     try:
         return onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own types share no base but this
-        raise ModelError(f"onnxruntime cannot load {weights.name!r}: {_why(error)}") from error
+        raise ModelError(f"onnxruntime cannot load {weights.name!r}: {why(error)}") from error
 
 
 def _checked_inputs(card: ModelCard, session: Any) -> dict[str, np.dtype[Any]]:
@@ -122,7 +122,7 @@ def _fits(shape: tuple[int, ...], wanted: list[Any]) -> bool:
     )
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
     """ONNX Runtime's own words without its prefix and the file's path: `protobuf parsing failed`."""
     text = re.sub(r"^\[onnxruntimeerror\][^:]*: *\d+ *: *\w+ *: *", "", reason(error), flags=re.IGNORECASE)
     text = re.sub(r"^load model from .* failed: *", "", text, flags=re.IGNORECASE)

@@ -14,8 +14,9 @@ def missing(path: Path) -> str:
     if not folder.is_dir():
         return f"there is no folder {str(folder)!r}"
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
-    near = get_close_matches(path.name, names, n=2, cutoff=0.6)
-    near = near or [name for name in names if Path(name).stem.lower() == path.stem.lower()][:2]
+    # Extensions are alike anyway: any two .mp4 would seem near each other.
+    stems = {Path(name).stem.lower(): name for name in names}
+    near = [stems[stem] for stem in get_close_matches(path.stem.lower(), stems, n=2, cutoff=0.65)]
     return "no such file" + (f"; did you mean {' or '.join(map(repr, near))}" if near else "")
 
 
