@@ -12,7 +12,7 @@ The whole of it in Python:
 
     with (
         streamseg.open_source("talk.mp4") as source,
-        streamseg.Segmenter(streamseg.find_model("selfie")) as segmenter,
+        streamseg.Segmenter("selfie") as segmenter,
         streamseg.open_compositor(streamseg.effect("replace", background="beach.jpg")) as compositor,
     ):
         report = streamseg.run(source, segmenter, compositor, [streamseg.open_sink("out.mp4")])

@@ -13,6 +13,7 @@ from streamseg import mattes
 from streamseg.crop import Box, grain, moved, placed
 from streamseg.errors import RuntimeFailure, UsageError
 from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.models import find_model
 from streamseg.models.card import ModelCard
 from streamseg.network_input import NetworkInput, Scaler
 from streamseg.runtimes import load_runtime
@@ -32,7 +33,7 @@ class Segmenter:
 
     def __init__(
         self,
-        card: ModelCard,
+        card: ModelCard | str,
         *,
         runtime: str = "auto",
         classes: Sequence[str] = (),
@@ -42,7 +43,7 @@ class Segmenter:
         refine: Literal["off", "guided"] = "off",
         threads: int | None = None,
     ) -> None:
-        """Load the card's network.
+        """Load the network of a card, or of the model of that name or path.
 
         `classes`: what a matte is made of, by name; the card's foreground without any, everything but the
         background with "all". `labels`: also make label maps; may be changed between frames. `smooth`: see
@@ -53,6 +54,8 @@ class Segmenter:
         """
         _require("crop", crop, ("auto", "off"))
         _require("refine", refine, ("off", "guided"))
+        card = find_model(card) if isinstance(card, str) else card
+        classes = (classes,) if isinstance(classes, str) else classes
         self.card = card
         self.classes = card.classes
         self.foreground = chosen_classes(card, classes)
@@ -68,6 +71,7 @@ class Segmenter:
         self._aspect = card.input.width / card.input.height
         self._size = (1, 1)
         self._runtime = load_runtime(card, name=runtime, threads=threads)
+        self._closed = False
         self.reset()
 
     @property
@@ -76,7 +80,12 @@ class Segmenter:
         return self._runtime.name
 
     def __call__(self, frame: Frame) -> Matte:
-        """Return the frame's matte; raises ModelError when the output is not what the card says."""
+        """Return the frame's matte; raises ModelError when the output is not what the card says.
+
+        Raises UsageError after `close`.
+        """
+        if self._closed:
+            raise UsageError("this segmenter has been closed; open another one")
         still = frame.name is not None
         if still or frame.size != self._size:
             self._size = frame.size
@@ -96,8 +105,10 @@ class Segmenter:
         }
 
     def close(self) -> None:
-        """Release the network."""
-        self._runtime.close()
+        """Release the network; a second time changes nothing."""
+        if not self._closed:
+            self._closed = True
+            self._runtime.close()
 
     def __enter__(self) -> Segmenter:
         return self

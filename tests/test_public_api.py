@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import streamseg
+from tests.clips import make_clip, picture, read_frames
 
 
 def test_every_public_name_exists_and_nothing_else_is_promised() -> None:
@@ -51,3 +53,30 @@ def test_opencv_is_loaded_before_pyav(module: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_paths_are_taken_like_strings(tmp_path: Path) -> None:
+    """Sources and sinks may be given as Path objects."""
+    make_clip(tmp_path / "in.mp4", frames=3)
+    with (
+        streamseg.open_source(tmp_path / "in.mp4") as source,
+        streamseg.Segmenter("selfie", runtime="null") as segmenter,
+        streamseg.open_compositor(streamseg.effect("silhouette")) as compositor,
+    ):
+        streamseg.run(source, segmenter, compositor, [streamseg.open_sink(tmp_path / "out.mp4")])
+    assert len(read_frames(tmp_path / "out.mp4")) == 3
+
+
+def test_a_segmenter_takes_a_models_name_and_one_class_as_a_string() -> None:
+    """`Segmenter("selfie", classes="person")` is what it looks like."""
+    with streamseg.Segmenter("selfie", classes="person", runtime="null") as segmenter:
+        assert (segmenter.card.name, segmenter.foreground) == ("selfie", ("person",))
+
+
+def test_a_closed_segmenter_says_so() -> None:
+    """After `close`, which may come twice, a frame is answered with what to do."""
+    segmenter = streamseg.Segmenter("selfie", runtime="null")
+    segmenter.close()
+    segmenter.close()
+    with pytest.raises(streamseg.UsageError, match="has been closed"):
+        segmenter(streamseg.Frame(picture(16, 16), 0.0))

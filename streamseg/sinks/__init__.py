@@ -13,6 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
+from os import PathLike, fspath
 from pathlib import Path
 
 from streamseg.errors import SinkError, UsageError, reason, redacted
@@ -42,7 +43,7 @@ _NUMBERED = re.compile(r"%0?\d*d")
 
 
 def open_sink(
-    uri: str,
+    uri: str | PathLike[str],
     *,
     encoding: Encoding = _DEFAULTS,
     overwrite: bool = False,
@@ -56,6 +57,7 @@ def open_sink(
     for a single picture refuse a video. Raises UsageError for what makes no sense and SinkError for what
     cannot be written.
     """
+    uri = fspath(uri)
     destination = Destination(
         uri=uri.removeprefix("file:"),
         encoding=encoding,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from os import PathLike, fspath
 
 from streamseg.errors import UsageError, redacted
 from streamseg.sources.base import Source
@@ -20,7 +21,7 @@ _SOURCES = {
 
 
 def open_source(
-    uri: str,
+    uri: str | PathLike[str],
     *,
     live: bool | None = None,
     duration: float | None = None,
@@ -32,6 +33,7 @@ def open_source(
     `live` (None: by kind) drops frames nobody takes in time; a file is then read at the pace of its pts.
     `duration` is in seconds from the first frame, `size` (W, H) in pixels. Raises SourceError and UsageError.
     """
+    uri = fspath(uri)
     if not uri:
         raise UsageError("no source was named; try a file, a folder of pictures, 0 (camera), test: or demo:")
     kind = kind_of(uri)
@@ -49,10 +51,14 @@ def open_source(
     return source
 
 
+MAX_DURATION = 1e9
+"""Seconds, thirty years: more is a slip of the keyboard."""
+
+
 def _check(duration: float | None, size: tuple[int, int] | None, fps: float | None) -> None:
-    if duration is not None and not duration > 0:
+    if duration is not None and not 0 < duration < MAX_DURATION:
         raise UsageError(f"duration {duration!r} is no length of time; give seconds, e.g. 10")
-    if fps is not None and not 0 < fps <= 1000:
+    if fps is not None and not 0.001 <= fps <= 1000:
         raise UsageError(f"fps {fps!r} is no frame rate; give frames per second, e.g. 30")
     if size is not None and not all(1 <= side <= 16384 for side in size):
         raise UsageError(f"size {size!r} is no picture size; give width and height, e.g. 1280x720")
