@@ -12,7 +12,7 @@ from typing import Any
 
 import av
 
-from streamseg.errors import SinkClosed, SinkError
+from streamseg.errors import SinkClosed, SinkError, UsageError
 from streamseg.frame import Frame
 from streamseg.sinks.base import Sink
 from streamseg.sources.base import Source
@@ -97,7 +97,7 @@ class FanOut:
                 _close(sink)
                 if not self._open:
                     raise
-            except SinkError as error:
+            except (SinkError, UsageError) as error:  # the first frame shows what cannot be
                 self._open.remove(sink)
                 sink.abort()
                 if not self._open:
