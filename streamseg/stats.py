@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 import time
 from collections import Counter
@@ -135,9 +136,13 @@ class Report:
     def save(self, path: str | Path) -> None:
         """Write the JSON to `path`, whole or not at all."""
         target = Path(path)
-        partial = target.with_name(f".{target.name}.partial")
-        partial.write_text(self.to_json(), encoding="utf-8")
-        partial.replace(target)
+        partial = target.with_name(f".{target.name[:40]}.partial-{os.getpid()}")
+        try:
+            partial.write_text(self.to_json(), encoding="utf-8")
+            partial.replace(target)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
 
 def peak_rss_mb() -> float | None:

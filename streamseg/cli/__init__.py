@@ -75,10 +75,18 @@ def commands() -> None:
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the program with `argv` (default: the process's own) and leave with its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _replace_closed_streams()
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may hold anything
     code = outcome(arguments or ["--help"])
     sys.exit(_flushed(code))
+
+
+def _replace_closed_streams() -> None:
+    """Started with `>&-` or `2>&-` Python has no such stream, and the first file opened gets its number."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (for the life of the process)
 
 
 def outcome(arguments: list[str]) -> int:

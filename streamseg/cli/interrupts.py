@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM: the first ends a run in an orderly way, a later one at once."""
+"""SIGINT, SIGTERM and SIGHUP: the first ends a run in an orderly way, a later one at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from streamseg.sinks.files import discard_partials
 from streamseg.sources.uris import is_network, local_path
 
 INTERRUPTED = 130
-"""Exit code after either signal."""
+"""Exit code after any of them."""
 
-_SIGNALS = signal.SIGINT, signal.SIGTERM
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):  # the terminal was closed; Windows has no such signal
+    _SIGNALS.append(signal.SIGHUP)
 
 _SAME = 0.5
 """Seconds in which a second signal is part of the first: timeout(1) and supervisors send it to the process

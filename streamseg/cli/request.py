@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from streamseg.effects import TAKES, Recipe, effect
@@ -98,6 +99,7 @@ class Request:
         uris = self.sinks or (default_sink(),)
         check_encoding(encoding, uris)
         for index, uri in enumerate(uris):
+            self.spare(f"output {uri!r}", uri)
             if any(same_file(uri, other) for other in uris[:index]):
                 raise UsageError(f"output {uri!r} is given twice; give each -o a name of its own")
             sinks.append(
@@ -111,6 +113,15 @@ class Request:
             )
         return sinks
 
+    def spare(self, what: str, uri: str) -> None:
+        """Raise UsageError where writing to `uri` would replace the background, the card or the weights."""
+        roles = {"background": self.background, "model": self.model}
+        if self.model.endswith(".toml") and Path(self.model).is_file():
+            roles["weights"] = str(Path(self.model).with_name(find_model(self.model).weights))
+        for role, kept in roles.items():
+            if kept is not None and Path(kept).is_file() and same_file(uri, kept):
+                raise UsageError(f"{what} is the {role} of this run; choose another name")
+
 
 def same_file(one: str, other: str) -> bool:
     """Whether two URIs mean the same, or the same file."""
@@ -118,7 +129,8 @@ def same_file(one: str, other: str) -> bool:
         return True
     if "-" in (one, other) or is_network(one) or is_network(other):
         return False
-    return local_path(one).resolve() == local_path(other).resolve()
+    first, second = Path(os.path.realpath(local_path(one))), Path(os.path.realpath(local_path(other)))
+    return first == second or (first.exists() and second.exists() and first.samefile(second))
 
 
 def default_source() -> str:

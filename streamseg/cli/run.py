@@ -51,7 +51,7 @@ def execute(request: Request) -> int:
         conclude(report, quiet=request.quiet, stills=source.stills, lost=stats.sinks_lost)
     if interrupts.caught:
         return INTERRUPTED
-    return 1 if report.sinks_failed else 0
+    return 1 if report.sinks_failed or failed_throughout(report) else 0
 
 
 def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:
@@ -67,14 +67,15 @@ def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:
         raise UsageError(f"cannot write {asked}: it is a folder; name a file in it: {path / 'report.json'}")
     if any(same_file(request.report, other) for other in (*inputs, *request.sinks)):
         raise UsageError(f"cannot write {asked}: this run reads or writes that file; name another one")
+    request.spare(asked, request.report)
     if path.is_file() and not request.overwrite and not _looks_like_report(path):
         raise UsageError(f"{asked} exists and is no report; pass -y to replace it")
     return path
 
 
 def _looks_like_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(1) in (b"", b"{")
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return not text or ('"frames_out"' in text and '"stage_ms"' in text)
 
 
 def save(report: Report, path: Path | None) -> None:
@@ -101,8 +102,15 @@ def conclude(report: Report, *, quiet: bool, stills: bool, lost: Sequence[str]) 
     for failure in report.failures:
         if failure in report.sinks_failed:
             say(f"error: {failure}")
+        elif failed_throughout(report):
+            say(f"error: no frame could be segmented: {failure}; try another --model")
         elif not quiet:
             say(f"warning: {failure}")
+
+
+def failed_throughout(report: Report) -> bool:
+    """Whether the network failed on every frame: all there is to see is background."""
+    return 0 < report.frames_out <= report.frames_failed
 
 
 def _command(**values: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -98,6 +99,8 @@ class OutputFile:
         if self.partial == self.path:
             return
         try:
+            if self.path.exists():  # who could not read what was there shall not read this
+                self.partial.chmod(stat.S_IMODE(self.path.stat().st_mode))
             self.partial.replace(self.path)
         except OSError as error:
             self.discard()
