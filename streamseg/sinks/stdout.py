@@ -11,7 +11,7 @@ from streamseg.sinks.media import Direct, MediaSink
 
 
 class StdoutSink(MediaSink):
-    """Uncompressed frames on stdout; codec options mean nothing to it. Whoever stops reading ends the run."""
+    """Uncompressed frames on stdout; codec options mean nothing to it. Whoever stops reading ends it."""
 
     kind = "raw video"
     encodes = False
