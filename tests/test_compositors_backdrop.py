@@ -188,3 +188,10 @@ def test_what_is_live_is_no_background(uri: str) -> None:
     with pytest.raises(UsageError, match="is live; give a picture") as caught:
         open_compositor(effect("replace", background=uri))
     assert "word" not in str(caught.value)
+
+
+def test_a_background_that_cannot_be_bent_so_far_is_said(tmp_path: Path) -> None:
+    """A picture 1000 times wider than high, stretched to a frame of the contrary shape: one line."""
+    cv2.imwrite(str(tmp_path / "thin.png"), np.zeros((2, 1000, 3), np.uint8))
+    with pytest.raises(StreamsegError, match="a background of 1000x2 cannot become 3x999"):
+        behind(tmp_path / "thin.png", noise(3, 999, "yuv420p"), fit="stretch")

@@ -202,3 +202,9 @@ def test_metadata_nodes_are_no_cameras(tmp_path: Path) -> None:
 def test_probing_an_absent_camera() -> None:
     """Trying to open a camera that is not there says no."""
     assert not camera._opens(63)
+
+
+def test_a_camera_number_no_system_has() -> None:
+    """A number too long for any system is answered like a word."""
+    with pytest.raises(UsageError, match="cannot understand camera '999999999999999999'"):
+        index_of("999999999999999999")

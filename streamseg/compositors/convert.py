@@ -38,21 +38,27 @@ class Converter:
             raise SourceError(f"pixel format {name!r} cannot become {kin!r}: {reason(error)}") from error
 
     def fill(self, canvas: Canvas, picture: av.VideoFrame) -> av.VideoFrame:
-        """Return a picture in a canvas' size, pixel format, matrix and range."""
+        """Return a picture in a canvas' size, pixel format, matrix and range; raises SourceError."""
         source = reading_of(picture)
         shrinks = picture.width * picture.height > 2 * canvas.width * canvas.height
-        made = self._swscale.reformat(
-            picture,
-            width=canvas.width,
-            height=canvas.height,
-            # swscale makes grey in one matrix and range only, so luma is taken from a picture with chroma.
-            format=canvas.format.replace("gray", "yuv444p"),
-            interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
-            src_colorspace=source.matrix,
-            dst_colorspace=canvas.reading.matrix,
-            src_color_range=source.range,
-            dst_color_range=canvas.reading.range,
-        )
+        try:
+            made = self._swscale.reformat(
+                picture,
+                width=canvas.width,
+                height=canvas.height,
+                # swscale makes grey in one matrix and range only: luma is taken from a picture with chroma.
+                format=canvas.format.replace("gray", "yuv444p"),
+                interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
+                src_colorspace=source.matrix,
+                dst_colorspace=canvas.reading.matrix,
+                src_color_range=source.range,
+                dst_color_range=canvas.reading.range,
+            )
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"a background of {picture.width}x{picture.height} cannot become "
+                f"{canvas.width}x{canvas.height}: {reason(error)}; use one of a shape more like the frame's"
+            ) from error
         if canvas.shape.grey:
             made = with_planes(made, canvas.format, planes(made)[:1])
         canvas.tag(made)

@@ -112,7 +112,7 @@ class CameraSource(Source):
 
 def index_of(uri: str) -> int:
     """Return the camera number in `0`, `camera:0`, `camera:` or `/dev/video0`; raises UsageError."""
-    number = re.fullmatch(r"(?:(?i:camera):|/dev/video)?(\d*)", uri.removeprefix("camera:/dev/video"))
+    number = re.fullmatch(r"(?:(?i:camera):|/dev/video)?(\d{0,4})", uri.removeprefix("camera:/dev/video"))
     if number is None:
         raise UsageError(f"cannot understand camera {uri!r}; write its number: 0, camera:0 or /dev/video0")
     return int(number[1] or 0)
