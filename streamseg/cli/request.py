@@ -41,7 +41,7 @@ class Request:
     runtime: str
     crop: Literal["auto", "off"]
     refine: Literal["off", "guided"]
-    smooth: float
+    smooth: float | None
     threads: int | None
     codec: str | None
     crf: int | None
