@@ -97,7 +97,6 @@ class Request:
         encoding = Encoding(codec=self.codec, crf=self.crf, preset=self.preset, bitrate=self.bitrate)
         sinks: list[Sink] = []
         uris = self.sinks or (default_sink(),)
-        check_encoding(encoding, uris)
         for index, uri in enumerate(uris):
             self.spare(f"output {uri!r}", uri)
             if any(same_file(uri, other) for other in uris[:index]):
@@ -109,8 +108,10 @@ class Request:
                     overwrite=self.overwrite,
                     inputs=source.paths,
                     expected_frames=source.expected_frames,
+                    shared=len(uris) > 1,
                 )
             )
+        check_encoding(encoding, sinks)
         return sinks
 
     def spare(self, what: str, uri: str) -> None:

@@ -49,13 +49,15 @@ def open_sink(
     overwrite: bool = False,
     inputs: Sequence[str] = (),
     expected_frames: int | None = None,
+    shared: bool = False,
 ) -> Sink:
     """Return the sink `uri` stands for, checked but with nothing created yet.
 
     `inputs` are the files the source reads: no sink may overwrite them, whatever `overwrite` says. `encoding`
     is for sinks that encode video; the others ignore it (see `check_encoding`). `expected_frames` lets a sink
-    for a single picture refuse a video. Raises UsageError for what makes no sense and SinkError for what
-    cannot be written.
+    for a single picture refuse a video. `shared`: other sinks get the same `encoding`, so options that mean
+    nothing to this one's encoder are left out with a note. Raises UsageError for what makes no sense and
+    SinkError for what cannot be written.
     """
     uri = fspath(uri)
     destination = Destination(
@@ -64,20 +66,23 @@ def open_sink(
         overwrite=overwrite,
         inputs=tuple(inputs),
         expected_frames=expected_frames,
+        shared=shared,
     )
     return _class_for(uri)(destination)  # type: ignore[call-arg]  # every kind is made from a Destination
 
 
-def check_encoding(encoding: Encoding, uris: Sequence[str]) -> None:
-    """Raise UsageError if `encoding` asks for something and no sink of `uris` encodes video."""
-    asked = [f"{name} {value!r}" for name, value in asdict(encoding).items() if value is not None]
-    sinks = {uri: _class_for(uri) for uri in uris} if asked else {}
-    if sinks and not any(sink.encodes for sink in sinks.values()):
-        uri, sink = next(iter(sinks.items()))
-        raise UsageError(
-            f"{' and '.join(asked)} would do nothing: {redacted(uri)!r} is {sink.kind}, "
-            "which takes no codec, crf, preset or bitrate; leave it out or write a video such as out.mp4"
-        )
+def check_encoding(encoding: Encoding, sinks: Sequence[Sink]) -> None:
+    """Raise UsageError for an option of `encoding` that none of `sinks`, opened as shared, has use for."""
+    asked = {option: value for option, value in asdict(encoding).items() if value is not None}
+    for option, value in asked.items():
+        refusals = [sink.unused.get(option) for sink in sinks if sink.encodes]
+        if not refusals:
+            raise UsageError(
+                f"{option} {value!r} would do nothing: {sinks[0].uri!r} is {sinks[0].kind}, "
+                "which takes no codec, crf, preset or bitrate; leave it out or write a video such as out.mp4"
+            )
+        if refusals[0] and all(refusals):
+            raise UsageError(refusals[0])
 
 
 def _class_for(uri: str) -> type[Sink]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from streamseg.frame import Frame, Tracks, VideoFormat
@@ -38,6 +39,8 @@ class Destination:
     """The files the source reads, which must not be replaced whatever `overwrite` says."""
     expected_frames: int | None = None
     """How many frames will come, where that is known."""
+    shared: bool = False
+    """Other sinks get the same encoding: what this one has no use for is left out and noted, not refused."""
 
 
 class Sink(ABC):
@@ -52,6 +55,8 @@ class Sink(ABC):
     """What it makes, for messages: "a GIF"."""
     encodes: ClassVar[bool] = False
     """The options of Encoding mean something to it."""
+    unused: Mapping[str, str] = MappingProxyType({})
+    """Options of a shared Encoding that it left out, and why."""
     uri: str
     """As given, credentials removed."""
     audio: Literal["copied", "encoded", "none"] = "none"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 import av
@@ -48,6 +48,9 @@ _LOSSLESS = {
     "libx264rgb": {"preset": "veryfast", "qp": "0"},
     "libvpx-vp9": {"lossless": "1", "cpu-used": "5", "row-mt": "1"},
 }
+
+_NO_BITRATE = frozenset({"ffv1", "mjpeg", "png", "prores_ks", "qtrle"})
+"""Encoders whose files are equally large at any bitrate: measured at 50 kbit/s and 20 Mbit/s."""
 
 _BITRATES = {"libvpx": 4_000_000}
 """Bits per second for encoders that know no quality without one."""
@@ -115,6 +118,8 @@ def default_encoder(encoding: Encoding, name: str) -> Encoder:
     if encoding.bitrate is not None:
         if encoding.bitrate <= 0:
             raise UsageError(f"a bitrate of {encoding.bitrate} bits per second cannot be; try 2000000")
+        if name in _NO_BITRATE:
+            raise UsageError(f"encoder {name!r} knows no bitrate; leave it out")
         options.pop("crf", None)
     if name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "-1")  # the library writes to the terminal on its own otherwise
@@ -125,6 +130,22 @@ def default_encoder(encoding: Encoding, name: str) -> Encoder:
         qscale=None if encoding.bitrate else QSCALES.get(name),
         exact=name in ("libx264rgb", "ffv1", "png", "qtrle"),
     )
+
+
+def usable(encoding: Encoding, attempt: Callable[[Encoding], object]) -> tuple[Encoding, dict[str, str]]:
+    """Return what of the user's options `attempt` takes, and why it refuses each of the others.
+
+    `attempt` raises UsageError; options are added in the order of Encoding's fields, the codec first.
+    """
+    kept, refused = Encoding(), {}
+    for option, value in asdict(encoding).items():
+        more = replace(kept, **{option: value})
+        try:
+            attempt(more)
+            kept = more
+        except UsageError as error:
+            refused[option] = str(error)
+    return kept, refused
 
 
 def without_delay(encoder: Encoder) -> Encoder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
@@ -16,13 +16,14 @@ from av.container import OutputContainer
 from streamseg.errors import SinkClosed, SinkError, UsageError, reason, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.pictures import shape
-from streamseg.sinks.base import Destination, Sink
+from streamseg.sinks.base import Destination, Encoding, Sink
 from streamseg.sinks.codecs import (
     Encoder,
     chosen_encoder,
     default_encoder,
     lossless_encoder,
     pixel_formats,
+    usable,
     without_delay,
 )
 from streamseg.sinks.containers import Container, container_for
@@ -76,8 +77,10 @@ class MediaSink(Sink):
     ) -> None:
         self.uri = redacted(destination.uri)
         self.notes = []
-        self._spec, self._extension, self._encoding = spec, extension, destination.encoding
-        self._asked = chosen_encoder(destination.encoding, spec, extension)
+        self._spec, self._extension, self._shared = spec, extension, destination.shared
+        self._encoding = destination.encoding
+        self._leave_out(lambda encoding: chosen_encoder(encoding, spec, extension))
+        self._asked = chosen_encoder(self._encoding, spec, extension)
         self._target, self._address = target, address
         self._container: OutputContainer | None = None
 
@@ -172,6 +175,7 @@ class MediaSink(Sink):
             wanted = self._spec.alpha if shape(name).alpha else self._spec.codec
             if wanted is None:
                 raise UsageError(f"{self._extension!r} cannot hold transparency; use .mov, .webm or %05d.png")
+            self._leave_out(lambda encoding: default_encoder(encoding, wanted))
             encoder = default_encoder(self._encoding, wanted)
         offered = pixel_formats(encoder.name) or (name,)
         format_name = best_format(name, encoder.name, offered, exact=encoder.exact)
@@ -180,6 +184,15 @@ class MediaSink(Sink):
                 f"codec {encoder.name!r} cannot hold transparency; use prores or png in .mov, vp9 in .webm"
             )
         return without_delay(encoder) if self._spec.live else encoder, format_name
+
+    def _leave_out(self, attempt: Callable[[Encoding], object]) -> None:
+        """Keep of an encoding that other sinks have too what `attempt` takes, and note what it refuses."""
+        if self._shared:
+            before = self._encoding
+            self._encoding, self.unused = usable(before, attempt)
+            for option, why in self.unused.items():
+                asked = f"{option} {getattr(before, option)!r}"
+                self.notes.append(f"{self.uri!r} is written without {asked}: {why.partition(';')[0]}")
 
     def _open(self, tracks: Tracks, sound: Treatment) -> None:
         options = dict(self._spec.options)
