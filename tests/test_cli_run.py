@@ -76,6 +76,17 @@ def test_folder_in_folder_out(cli: Cli, tmp_path: Path) -> None:
     assert written >= {"a9.png", "a10.png", "b.png"}
 
 
+def test_pictures_of_one_name_are_both_written(cli: Cli, tmp_path: Path) -> None:
+    """Of a folder with a.jpg and a.png both become masks, and only these two keep their extension."""
+    (tmp_path / "photos").mkdir()
+    for index, name in enumerate(("a.jpg", "a.png", "b.jpg")):
+        cv2.imwrite(str(tmp_path / "photos" / name), gradient(64, 48, index))
+    said = cli.run(tmp_path / "photos", "-o", f"{tmp_path / 'masks'}/", "--effect", "mask")
+    assert said.code == 0, said.err
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == {"a.jpg.png", "a.png.png", "b.png"}
+    assert "note: 2 pictures differ by their extension only, so it is kept: 'a.jpg.png'" in said.err
+
+
 @pytest.mark.parametrize(
     ("effect", "options"),
     [

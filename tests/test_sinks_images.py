@@ -213,19 +213,23 @@ def test_a_folder_keeps_names_and_subfolders(tmp_path: Path, uri: str) -> None:
     assert read_frames(folder / "a" / "b.png")[0].width == 64
 
 
-@pytest.mark.parametrize("other", ["a.png", "A.gif"])
-def test_two_pictures_of_one_name_are_refused_at_once(tmp_path: Path, other: str) -> None:
-    """a.jpg and a.png would both become a.png: nothing is written; in different folders they may."""
-    sub = [tmp_path / "in" / "sub" / name for name in ("a.jpg", other)]
-    with pytest.raises(UsageError, match=f"'sub/a.jpg' and 'sub/{other}' would both become"):
-        fed(tmp_path / "out", [named("sub/a.jpg")], inputs=[*map(str, sub), str(tmp_path / "in/b.jpg")])
+def test_pictures_that_differ_by_extension_only_keep_it(tmp_path: Path) -> None:
+    """a.jpg and A.png would both become a.png: both keep their extension, a line says so, others lose it."""
+    names = ["sub/a.jpg", "sub/A.png", "a.jpg", "b.jpg", "b.webp", "b.jpg.gif"]
+    inputs = [str(tmp_path / "in" / name) for name in names]
+    sink = fed(tmp_path / "out", [named(name) for name in names], inputs=inputs)
+    written = {each.relative_to(tmp_path / "out").as_posix() for each in (tmp_path / "out").rglob("*.png")}
+    clashing = {"sub/a.jpg.png", "sub/A.png.png", "b.jpg.png", "b.webp.png", "b.jpg.gif.png"}
+    assert written == {"a.png", *clashing}
+    assert sink.notes == ["5 pictures differ by their extension only, so it is kept: 'sub/a.jpg.png'"]
+
+
+def test_two_pictures_of_one_name_are_refused_at_once(tmp_path: Path) -> None:
+    """a.jpg and A.jpg are the same file where case means nothing: refused before anything is written."""
+    inputs = [str(tmp_path / "in" / "sub" / name) for name in ("a.jpg", "A.jpg", "b.jpg")]
+    with pytest.raises(UsageError, match=r"'sub/a.jpg' and 'sub/A.jpg' would both become 'sub/a.jpg.png'"):
+        fed(tmp_path / "out", [named("sub/a.jpg")], inputs=[*inputs, str(tmp_path / "in/b.jpg")])
     assert list(tmp_path.iterdir()) == []
-    fed(
-        tmp_path / "out",
-        [named("a.jpg"), named("sub/a.jpg")],
-        inputs=[str(tmp_path / "in/a.jpg"), str(sub[0])],
-    )
-    assert len(list((tmp_path / "out").rglob("*.png"))) == 2
 
 
 def test_a_folder_is_checked_before_the_first_picture(tmp_path: Path) -> None:

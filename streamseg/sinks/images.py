@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import av
 
@@ -112,7 +112,10 @@ class SequenceSink(Sink):
 
 
 class FolderSink(Sink):
-    """A PNG for each picture, named like what was read: `a/b.jpg` becomes `a/b.png`; others are counted."""
+    """A PNG for each picture, named like what was read: `a/b.jpg` becomes `a/b.png`; others are counted.
+
+    Where two pictures would become one file, `a.jpg` and `a.png`, theirs are `a.jpg.png` and `a.png.png`.
+    """
 
     kind = "a folder of pictures"
 
@@ -123,6 +126,7 @@ class FolderSink(Sink):
         self._destination = destination
         self._folder = Path(destination.uri)
         self._count = 0
+        self._paths: dict[str, PurePosixPath] = {}
         self._taken: set[str] = set()
         check_folder(self._folder, create=True)
 
@@ -131,8 +135,13 @@ class FolderSink(Sink):
         self._aspect = video.sample_aspect_ratio
         self.notes += silent(self.kind, tracks)
         if first.name is not None:
-            paths = targets(self._destination.inputs, first.name, self.uri)
-            check_targets([self._folder / path for path in paths], self._destination)
+            self._paths, whole = targets(self._destination.inputs, first.name, self.uri)
+            check_targets([self._folder / path for path in self._paths.values()], self._destination)
+            if whole:
+                kept = str(self._paths[whole[0]])
+                self.notes.append(
+                    f"{len(whole)} pictures differ by their extension only, so it is kept: {kept!r}"
+                )
             return
         if not self.uri.endswith(("/", "\\")) and not self._folder.is_dir():
             raise UsageError(
@@ -144,7 +153,8 @@ class FolderSink(Sink):
     def write(self, frame: Frame) -> None:
         """Write one picture under its own name; raises SinkError if that file may not be replaced."""
         self._count += 1
-        path = as_png(frame.name or f"{self._count:05d}.png")
+        name = frame.name or f"{self._count:05d}.png"
+        path = self._paths.get(name) or as_png(name)
         if str(path).casefold() in self._taken:
             raise SinkError(f"cannot write {str(path)!r}: another picture of this run has that name")
         self._taken.add(str(path).casefold())
