@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import av
 import cv2
@@ -178,6 +182,53 @@ def test_unreadable_pictures_are_skipped(tmp_path: Path) -> None:
     assert "skipped '2.png': cannot read '2.png': the file is empty" in warnings[0]
     assert "the file is text" in warnings[1]
     assert "it holds QuickTime / MOV; rename it" in warnings[2]
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder of an ordinary user's, who is who runs the test: root may read anything."""
+    before = os.geteuid()
+    with TemporaryDirectory() as name:  # in tmp_path only its owner may look
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+        os.seteuid(before)
+
+
+def as_ordinary_user() -> None:
+    """From here on permissions count."""
+    if os.geteuid() == 0:
+        os.seteuid(65534)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_what_cannot_be_reached_is_skipped_and_told(readable: Path) -> None:
+    """A subfolder without permission and a link to nothing get a line each; the rest is read."""
+    for name in ("a.png", "private/b.png", "listed/c.png", "z.png"):
+        write(readable / name)
+    (readable / "y.png").symlink_to("gone.png")
+    (readable / "notes").symlink_to("gone.txt")
+    (readable / "private").chmod(0)
+    (readable / "listed").chmod(0o444)
+    as_ordinary_user()
+    with open_source(str(readable)) as source:
+        assert [frame.name for frame in source] == ["a.png", "z.png"]
+        assert source.expected_frames == 2
+        assert sorted(source.warnings) == [
+            "skipped 'listed/c.png': permission denied",
+            "skipped 'y.png': it is a link to 'gone.png', which does not exist",
+            "skipped folder 'private': permission denied",
+        ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such permissions")
+def test_a_folder_that_cannot_be_read_is_not_called_empty(readable: Path) -> None:
+    """Where all pictures are out of reach the error says so."""
+    write(readable / "sub" / "a.png")
+    (readable / "sub").chmod(0)
+    as_ordinary_user()
+    with pytest.raises(SourceError, match=r"no files at all; skipped folder 'sub': permission denied$"):
+        open_source(str(readable))
 
 
 def test_wrong_extension_does_not_matter(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import io
 import math
 import os
 import re
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import av
 
-from streamseg.errors import SourceError
+from streamseg.errors import SourceError, reason
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.sources import diagnosis
 from streamseg.sources.base import Source
@@ -39,7 +40,7 @@ class ImageSource(Source):
         self.live = bool(live)
         self.warnings = []
         self.tracks = Tracks()
-        self._root, files = _files(uri)
+        self._root, files = _files(uri, self.warnings)
         rate = exact_rate(str(fps or _RATE))
         if duration is not None:
             files = files[: math.ceil(Fraction(str(duration)) * rate)]
@@ -104,23 +105,45 @@ def _cut_jpeg(content: bytes) -> bool:
     return content[:2] == b"\xff\xd8" and b"\xff\xd9" not in content[content.rfind(b"\xff\xda") :]
 
 
-def _files(uri: str) -> tuple[Path, list[Path]]:
-    """Return the folder that names are relative to, and the pictures in natural order. Raises SourceError."""
+def _files(uri: str, skipped: list[str]) -> tuple[Path, list[Path]]:
+    """Return the folder that names are relative to, and the pictures in natural order. Raises SourceError.
+
+    `skipped` gets a line for each picture and subfolder that cannot be reached.
+    """
     path = local_path(uri)
     if path.is_dir():
-        found: Iterable[Path] = (file for file in path.rglob("*") if not _hidden(file.relative_to(path)))
-        return path, _pictures(found, f"folder {uri!r}")
+        return path, _pictures(_below(path, skipped), path, f"folder {uri!r}", skipped)
     if path.exists() or not is_pattern(uri):
         if not path.exists():
             raise SourceError(f"cannot open {uri!r}: {diagnosis.missing(path)}")
         return path.parent, [path]
     anchor, pattern = path.anchor, re.sub(r"%0?\d*d", "[0-9]*", path.relative_to(path.anchor).as_posix())
-    files = _pictures(Path(anchor).glob(pattern), f"pattern {uri!r}")
+    files = _pictures(Path(anchor).glob(pattern), path.parent, f"pattern {uri!r}", skipped)
     return Path(os.path.commonpath([file.parent for file in files])), files
 
 
-def _pictures(files: Iterable[Path], asked: str) -> list[Path]:
-    present = sorted((file for file in files if file.is_file()), key=_natural)
+def _below(folder: Path, skipped: list[str]) -> Iterator[Path]:
+    """Every file of a folder and its subfolders but hidden ones; no link to a folder is followed."""
+
+    def refused(error: OSError) -> None:
+        skipped.append(f"skipped folder {os.path.relpath(error.filename, folder)!r}: {reason(error)}")
+
+    for parent, subfolders, names in os.walk(folder, onerror=refused):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _pictures(files: Iterable[Path], root: Path, asked: str, skipped: list[str]) -> list[Path]:
+    present = []
+    for file in sorted(files, key=_natural):
+        try:
+            if stat.S_ISREG(file.stat().st_mode):
+                present.append(file)
+        except OSError as error:
+            gone = isinstance(error, FileNotFoundError)
+            why = diagnosis.missing(file) if gone else reason(error)
+            if file.suffix.lower() in PICTURES:
+                skipped.append(f"skipped {os.path.relpath(file, root)!r}: {why}")
     pictures = [file for file in present if file.suffix.lower() in PICTURES]
     if pictures:
         return pictures
@@ -128,11 +151,8 @@ def _pictures(files: Iterable[Path], asked: str) -> list[Path]:
     if videos:
         raise SourceError(f"{asked} holds no pictures but videos; name one of them, like {videos[0]!r}")
     found = f"only {len(present)} other files" if present else "no files at all"
-    raise SourceError(f"{asked} holds no pictures (png, jpg, webp, tif, bmp ...), {found}")
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+    more = f"; {skipped[0]}" if skipped else ""
+    raise SourceError(f"{asked} holds no pictures (png, jpg, webp, tif, bmp ...), {found}{more}")
 
 
 def _natural(path: Path) -> tuple[list[list[str | int]], str]:
