@@ -28,6 +28,15 @@ def _require(fine: bool, key: str, found: object, expected: str) -> None:
         raise CardError(key, found, expected)
 
 
+_LARGEST = 3.4e38
+"""A float32 holds no more, and a network is given nothing else."""
+
+
+def _require_finite(key: str, values: tuple[float, ...]) -> None:
+    for value in values:
+        _require(abs(value) <= _LARGEST, key, value, "a finite number")
+
+
 def _require_choice(key: str, found: str, choices: object) -> None:
     allowed = get_args(choices)
     _require(found in allowed, key, found, "one of " + ", ".join(map(repr, allowed)))
@@ -57,11 +66,15 @@ class InputSpec:
         _require_choice("colour", self.colour, Colour)
         _require_choice("layout", self.layout, Layout)
         _require_choice("fit", self.fit, Fit)
+        _require_finite("scale", (self.scale,))
         _require(self.scale > 0, "scale", self.scale, "a number above 0")
         for key, values in (("mean", self.mean), ("std", self.std)):
+            _require_finite(key, values)
             wanted = f"1 or {self.channels} numbers" if self.channels > 1 else "1 number"
             _require(len(values) in {1, self.channels}, key, list(values), wanted)
         _require(all(value > 0 for value in self.std), "std", list(self.std), "numbers above 0")
+        largest = (255 * self.scale + max(map(abs, self.mean))) / min(self.std)
+        _require(largest <= _LARGEST, "std", list(self.std), "numbers that leave the input finite")
 
     @property
     def channels(self) -> int:
@@ -98,6 +111,8 @@ class OutputSpec:
         _require(bool(self.name), "name", self.name, "the name of the network's output")
         _require_choice("kind", self.kind, Kind)
         _require_choice("layout", self.layout, Layout)
+        _require_finite("alpha_offset", (self.alpha_offset,))
+        _require_finite("alpha_gain", (self.alpha_gain,))
         _require(self.alpha_gain > 0, "alpha_gain", self.alpha_gain, "a number above 0")
 
 

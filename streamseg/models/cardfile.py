@@ -28,7 +28,7 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(f"cannot read model card {str(path)!r}: {reason(error)}") from error
     except UnicodeDecodeError as error:
         raise ModelError(f"model card {str(path)!r} is not UTF-8 text; is it a .toml file?") from error
-    except (tomllib.TOMLDecodeError, CardError) as error:
+    except ValueError as error:  # TOMLDecodeError, CardError, or a number Python does not even read
         raise ModelError(f"model card {str(path)!r}: {reason(error)}") from error
     return card
 
@@ -102,10 +102,17 @@ def _value(hint: Any, found: Any, key: str) -> Any:
         return tuple(_value(item, value, f"{key}[{number}]") for number, value in enumerate(found))
     wanted = _plain(hint)
     if wanted is float and type(found) is int:
-        return float(found)
+        return _as_float(found, key)
     if type(found) is not wanted:
         raise CardError(key, found, _described(hint))
     return found
+
+
+def _as_float(found: int, key: str) -> float:
+    try:
+        return float(found)
+    except OverflowError as error:
+        raise CardError(key, f"{len(str(found))} digits", "a finite number") from error
 
 
 def _plain(hint: Any) -> type:
