@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamseg.errors import SinkError
 from streamseg.sinks import Encoding
 from tests.clips import TICKS, frame_times
 from tests.sinking import made_frames, write_frames
@@ -130,3 +131,13 @@ def test_any_times_in_any_time_base_are_kept_by_mp4(
     sink = write_frames(path, made_frames(pts, size=(16, 16), time_base=time_base, duration=1), encoding=FAST)
     assert frame_times(path) == times(pts, time_base)
     assert sink.pts_exact
+
+
+@pytest.mark.parametrize("extension", [".mp4", ".mov"])
+def test_a_pause_longer_than_mp4_can_hold_is_said(tmp_path: Path, extension: str) -> None:
+    """Two days between frames are 2^31 of its ticks: the error says what can hold them, and Matroska does."""
+    frames = made_frames([0, 40, 180_000_000], time_base=Fraction(1, 1000), duration=40)
+    with pytest.raises(SinkError, match=f"its pictures pause longer than '{extension}' can hold; use .mkv"):
+        write_frames(tmp_path / f"out{extension}", frames)
+    write_frames(tmp_path / "out.mkv", frames)
+    assert frame_times(tmp_path / "out.mkv")[-1] == 180_000

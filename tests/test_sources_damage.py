@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -10,8 +12,9 @@ import pytest
 
 from streamseg.errors import SourceError
 from streamseg.sources import open_source
-from tests.clips import make_clip, read_frames
+from tests.clips import frame_times, make_clip, read_frames
 from tests.reading import read
+from tests.sinking import copy_source
 
 INTRA = {"codec": "ffv1", "pixel_format": "yuv444p"}
 """Options for clips in which every frame stands for itself."""
@@ -94,3 +97,30 @@ def test_a_file_left_early_is_not_called_cut_short(tmp_path: Path) -> None:
             else:
                 frames.close()
         assert source.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [("a.mkv", 2**62), ("a.mkv", 2**53), ("a.nut", 2**53), ("a.mov", 2**53), ("a.mp4", 2**53)],
+)
+@pytest.mark.parametrize("target", ["out.mp4", "out.mkv"])
+def test_huge_timestamps_cost_no_frame(tmp_path: Path, name: str, base: int, target: str) -> None:
+    """A clip whose times are centuries from zero is brought near it, frames as far apart as they were."""
+    pts = [base + 40 * index for index in range(5)]
+    make_clip(tmp_path / name, size=(64, 48), pts=pts, time_base=Fraction(1, 1000))
+    frames, warnings = read(tmp_path / name)
+    assert len(frames) == 5
+    assert [after.time - before.time for before, after in pairwise(frames)] == 4 * [Fraction(1, 25)]
+    assert len(warnings) == 1
+    assert "timestamps centuries from zero were moved" in warnings[0]
+    copy_source(tmp_path / name, tmp_path / target)
+    assert frame_times(tmp_path / target) == [frame.time for frame in frames]
+
+
+def test_a_jump_into_nonsense_is_repaired(tmp_path: Path) -> None:
+    """Frames whose time is nonsense follow the others at the usual distance."""
+    pts = [0, 40, 80, 2**61, 2**61 + 40]
+    make_clip(tmp_path / "a.mkv", size=(64, 48), pts=pts, time_base=Fraction(1, 1000), rate=25)
+    frames, warnings = read(tmp_path / "a.mkv")
+    assert [frame.picture.pts for frame in frames] == [0, 40, 80, 120, 160]
+    assert len(warnings) == 1

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,28 +13,13 @@ import pytest
 from streamseg.errors import SourceError
 from streamseg.sources import media, open_source
 from tests.clips import make_clip
-
-
-@contextmanager
-def _serving(folder: Path) -> Iterator[str]:
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://user:secret@127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+from tests.serving import serving
 
 
 def test_http_is_read_like_a_file(tmp_path: Path) -> None:
     """A file behind http: is read whole and unpaced; its password shows nowhere."""
     times = make_clip(tmp_path / "clip.mp4", frames=5)
-    with _serving(tmp_path) as address, open_source(f"{address}/clip.mp4?token=abc") as source:
+    with serving(tmp_path) as address, open_source(f"{address}/clip.mp4?token=abc") as source:
         assert [frame.time for frame in source] == times
         assert not source.live
         assert source.paths == ()
@@ -46,7 +29,7 @@ def test_http_is_read_like_a_file(tmp_path: Path) -> None:
 def test_missing_address_is_answered_without_password(tmp_path: Path) -> None:
     """A file the server does not have is answered with the server's word and without the password."""
     with (
-        _serving(tmp_path) as address,
+        serving(tmp_path) as address,
         pytest.raises(SourceError, match=r"404 Not Found; check the address") as caught,
     ):
         open_source(f"{address}/none.mp4")

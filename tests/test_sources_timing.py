@@ -93,6 +93,42 @@ def test_spliced_tracks_keep_their_distance() -> None:
     assert splices.count == 1
 
 
+def _video(track: int, dts: int | None, pts: int | None) -> SimpleNamespace:
+    time_base = Fraction(1, 1000)
+    return SimpleNamespace(stream_index=track, dts=dts, pts=pts, duration=40, time_base=time_base)
+
+
+def test_timestamps_beyond_any_clock_go_on_from_where_they_were() -> None:
+    """Times centuries from zero, at the start or later, are brought back for all tracks alike."""
+    far = 2**62
+    splices = Splices()
+    packets = [_video(0, None, far), _video(1, far + 10, far + 10), _video(0, far + 40, far + 40)]
+    packets += [_video(0, -far, -far), _video(1, -far + 10, -far + 10)]
+    for packet in packets:
+        splices.mend(packet)  # type: ignore[arg-type]
+    assert [packet.pts for packet in packets] == [0, 10, 40, 80, 90]
+    assert [packet.dts for packet in packets] == [None, 10, 40, 80, 90]
+    assert (splices.count, splices.beyond) == (0, 4)
+
+
+def test_a_pts_far_from_its_dts_is_none() -> None:
+    """Where only the pts is nonsense, the packet has none and its track stays where it is."""
+    splices = Splices()
+    packets = [_video(0, 0, 0), _video(0, 40, 2**61), _video(0, 80, 80)]
+    for packet in packets:
+        splices.mend(packet)  # type: ignore[arg-type]
+    assert [(packet.dts, packet.pts) for packet in packets] == [(0, 0), (40, None), (80, 80)]
+
+
+def test_a_clock_that_counts_from_1900_is_kept() -> None:
+    """Times of today in seconds since 1900 are far from zero and exact."""
+    today = 4_000_000_000_000
+    splices = Splices()
+    packet = _video(0, today, today)
+    splices.mend(packet)  # type: ignore[arg-type]
+    assert (packet.dts, packet.pts, splices.beyond) == (today, today, 0)
+
+
 def _frames(*ticks: int) -> Iterator[Frame]:
     for value in ticks:
         picture = av.VideoFrame(16, 16, "gray")

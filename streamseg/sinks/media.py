@@ -256,7 +256,10 @@ class MediaSink(Sink):
         except av.error.BrokenPipeError as error:
             raise SinkClosed(f"nobody reads {self.uri!r} any more") from error
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise SinkError(f"cannot write {self.uri!r}: {reason(error)}") from error
+            why = reason(error)
+            if self._spec.iso and isinstance(error, av.PatchWelcomeError):  # 2^31 ticks
+                why = f"its pictures pause longer than {self._extension!r} can hold; use .mkv"
+            raise SinkError(f"cannot write {self.uri!r}: {why}") from error
 
 
 def _common_timescale(video: VideoTrack, tracks: Tracks) -> int:

@@ -33,6 +33,8 @@ def unreadable(path: Path) -> str:
         return "it is one segment of a stream; open the playlist (.m3u8, .mpd) or join it to its init file"
     if head[4:8] in (b"ftyp", b"mdat", b"wide", b"free"):
         return "an MP4 without its index (moov): the recording or the download was cut short"
+    if head.lstrip(b"\xef\xbb\xbf").startswith(b"#EXTM3U"):
+        return "it is a playlist, and none of the segments it names can be read; keep them beside it"
     if _is_text(head):
         return "the file is text, not a video"
     return "no picture or video format was found in it; it is damaged, cut short or of another kind"

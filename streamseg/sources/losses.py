@@ -1,8 +1,20 @@
-"""Which frames a decoder has lost: it says that it failed, but not on which packet."""
+"""What was lost: frames by a decoder, which says that it failed but not where; segments of a playlist."""
 
 from __future__ import annotations
 
 import heapq
+from fractions import Fraction
+from typing import Any
+
+import av
+
+_SHORTFALL = 0.5
+"""Seconds that may be missing before anything is said."""
+
+
+def tolerance(declared: float) -> float:
+    """Return by how many seconds a video may be shorter than the `declared` ones."""
+    return max(_SHORTFALL, 0.02 * declared)
 
 
 class Losses:
@@ -54,3 +66,34 @@ class Losses:
         self._suspects.discard(pts)
         self._errors -= 1
         return [pts]
+
+
+class Segments:
+    """How much of a playlist came. FFmpeg passes over a segment that it cannot open and says nothing.
+
+    What follows begins with a keyframe: a pause before any other frame is the video's own.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = self._end = 0.0
+        self._begun = False
+
+    def came(self, packet: av.Packet[Any]) -> None:
+        """Note a packet of the video."""
+        if packet.dts is None:
+            return
+        now, length = (
+            float(ticks * Fraction(packet.time_base)) for ticks in (packet.dts, packet.duration or 0)
+        )
+        hole = packet.is_keyframe and now > self._end + _SHORTFALL
+        if self._begun and not hole:
+            self._seconds += now - self._end
+        self._seconds += length
+        self._begun, self._end = True, now + length
+
+    def findings(self, declared: float) -> list[str]:
+        """Say in one line what is missing of `declared` seconds, if anything is."""
+        missing = declared - self._seconds
+        if missing < tolerance(declared):
+            return []
+        return [f"{missing:.1f} of {declared:.1f} s are missing: segments its playlist names cannot be read"]

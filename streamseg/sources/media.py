@@ -127,7 +127,7 @@ class MediaSource(Source):
 
     def _report(self, *, ended: bool) -> None:
         """Tell of damage; of frames missing at the end only if that was reached."""
-        whole = ended and self._limit is None and not self._network
+        whole = ended and self._limit is None and (not self._network or self._reader.segments is not None)
         found = self._reader.findings(self._declared if whole else None)
         if self._timeline.repaired:
             found.append(f"timestamps that did not increase were moved: {self._timeline.repaired}")
@@ -183,7 +183,10 @@ def _open(uri: str, path: Path | None) -> InputContainer:
     try:
         return _read_with_av(uri, options=options, timeout=(_TIMEOUT, _TIMEOUT))
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"cannot open {redacted(uri)!r}: {_network_reason(error)}") from error
+        why = _network_reason(error)
+        if isinstance(error, av.InvalidDataError) and uri.partition("?")[0].lower().endswith(".m3u8"):
+            why = "none of the segments its playlist names can be read; check that they are on the server"
+        raise SourceError(f"cannot open {redacted(uri)!r}: {why}") from error
 
 
 def _open_file(path: Path, shown: str) -> InputContainer:

@@ -15,15 +15,12 @@ from av.video.stream import VideoStream
 
 from streamseg.errors import reason
 from streamseg.frame import Tracks
-from streamseg.sources.losses import Losses
+from streamseg.sources.losses import Losses, Segments, tolerance
 from streamseg.sources.timing import Splices, Timed
 from streamseg.sources.upright import copied
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """FFmpeg's own decoders of these codecs drop the alpha plane."""
-
-_SHORTFALL = 0.5
-"""Seconds a file may end before its header says so."""
 
 
 class Reader:
@@ -39,7 +36,9 @@ class Reader:
     def __init__(self, container: InputContainer, stream: VideoStream, tracks: Tracks, *, live: bool) -> None:
         self.failure: av.FFmpegError | None = None
         """Why demuxing stopped before the end."""
-        self.splices = 0
+        self.segments = Segments() if container.format.name.startswith("hls") else None
+        """How much of a playlist came; None where there is none."""
+        self._splices = Splices()
         self._stream = stream
         self._tracks = tracks
         self._decoder = _decoder_of(stream, live)
@@ -94,7 +93,6 @@ class Reader:
 
     def _demuxed(self, container: InputContainer) -> Iterator[av.Packet[Any]]:
         """Yield the video packets and set the others aside, all with mended timestamps."""
-        splices = Splices()
         packets = container.demux(self._stream, *self._tracks.streams)
         while not self.closed:
             try:
@@ -106,11 +104,12 @@ class Reader:
                 return
             if packet.pts is None and not packet.size:
                 continue  # a mark at the end of every track, to flush its decoder
-            splices.mend(packet)
-            self.splices = splices.count
+            self._splices.mend(packet)
             self._measure(packet)
             if packet.stream_index == self._stream.index:
                 self._seen += 1
+                if self.segments is not None:
+                    self.segments.came(packet)
                 self._encrypted = self._encrypted or packet.has_sidedata("encryption_info")
                 yield packet
             elif self.keeping and not self._beyond(packet.stream_index):
@@ -159,12 +158,17 @@ class Reader:
             found.append(f"{_frames(self._kept, 'damaged ')} kept: no good one came before{because}")
         if self._skipped:
             found.append(f"{_frames(self._skipped, 'damaged ')} left out: no good one came before{because}")
-        if self.splices:
-            found.append(f"timestamps jumped back {_times(self.splices)}; what followed was moved to go on")
+        if self._splices.count:
+            jumps = _times(self._splices.count)
+            found.append(f"timestamps jumped back {jumps}; what followed was moved to go on")
+        if self._splices.beyond:
+            found.append("timestamps centuries from zero were moved to where the picture was")
         length = self._end - self._start
         if self.failure is not None:
             found.append(f"reading stopped after {length:.1f} s: {reason(self.failure)}")
-        elif declared is not None and length < declared - max(_SHORTFALL, 0.02 * declared):
+        elif declared is not None and self.segments is not None:
+            found += self.segments.findings(declared)
+        elif declared is not None and length < declared - tolerance(declared):
             found.append(f"it ends after {length:.1f} s where its header says {declared:.1f} s: cut short")
         return found
 

@@ -18,6 +18,9 @@ Timed: TypeAlias = tuple[av.VideoFrame, bool]
 _JUMP = Fraction(1, 10)
 """Seconds a track's dts may go back before that counts as a splice; less is jitter."""
 
+FURTHEST = 10**10
+"""Seconds, 317 years: clocks that count from 1900 or 1970 are nearer to zero; what is further is nonsense."""
+
 _SLICE = 0.2
 """Longest sleep in seconds: somebody may want to stop meanwhile."""
 
@@ -51,44 +54,58 @@ class Timeline:
 
 
 class Splices:
-    """Where timestamps jump back (streams joined, counters reset) all tracks go on from where they were.
+    """Where timestamps jump back (streams joined, counters reset) all tracks go on from where they were, and
+    so they do where timestamps are beyond any clock.
 
     Tracks are interleaved, so each jumps at its own packet: the first decides by how much, the others follow.
     """
 
     def __init__(self) -> None:
+        self.count = 0
+        """Jumps back found so far."""
+        self.beyond = 0
+        """Packets whose timestamps were beyond any clock."""
         self._shifts = [Fraction(0)]
         self._part: dict[int, int] = {}
         self._last: dict[int, Fraction] = {}
         self._end = Fraction(0)
 
-    @property
-    def count(self) -> int:
-        """Splices found so far."""
-        return len(self._shifts) - 1
-
     def mend(self, packet: av.Packet[Any]) -> None:
         """Shift a packet's timestamps, in place, to where they belong."""
         track, time_base = packet.stream_index, Fraction(packet.time_base)
-        if packet.dts is not None:
-            now = packet.dts * time_base
-            if now < self._last.get(track, now) - _JUMP:
+        ticks = packet.pts if packet.dts is None else packet.dts
+        if ticks is not None:
+            now = ticks * time_base
+            if abs(now + self._shift_of(track)) > FURTHEST:
+                self.beyond += 1
                 self._enter_next_part(track, now)
+            elif packet.dts is not None and now < self._last.get(track, now) - _JUMP:
+                self.count += self._enter_next_part(track, now)
+        if packet.dts is not None:
             self._last[track] = now
             self._end = max(self._end, now + self._shift_of(track) + (packet.duration or 0) * time_base)
-        shift = round(self._shift_of(track) / time_base)
+        self._move(packet, time_base)
+
+    def _move(self, packet: av.Packet[Any], time_base: Fraction) -> None:
+        shift = round(self._shift_of(packet.stream_index) / time_base)
         if shift and packet.dts is not None:
             packet.dts += shift
-        if shift and packet.pts is not None:
+        if packet.pts is not None and abs((packet.pts + shift) * time_base) > FURTHEST:
+            self.beyond += 1
+            packet.pts = None  # its dts is sound: the picture comes right after the one before it
+        elif shift and packet.pts is not None:
             packet.pts += shift
 
     def _shift_of(self, track: int) -> Fraction:
         return self._shifts[self._part.get(track, 0)]
 
-    def _enter_next_part(self, track: int, now: Fraction) -> None:
+    def _enter_next_part(self, track: int, now: Fraction) -> bool:
+        """Let a track go on from where all were; tell whether it is the first to do so."""
         part = self._part[track] = self._part.get(track, 0) + 1
-        if part == len(self._shifts):
+        first = part == len(self._shifts)
+        if first:
             self._shifts.append(self._end - now)
+        return first
 
 
 def swapped_back(pictures: Iterable[Timed]) -> Iterator[Timed]:

@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from streamseg.errors import SourceError
 from streamseg.frame import Tracks
+from streamseg.sources.timing import FURTHEST
 
 _COVERS = Disposition.attached_pic | Disposition.timed_thumbnails
 _PLAYLISTS = ("hls", "dash")
@@ -62,10 +63,14 @@ def rate_of(stream: VideoStream, *, guessed: bool) -> Fraction | None:
 
 
 def declared_seconds(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return the length of the video by its header, or, where that says nothing, that of the container."""
+    """Return the length of the video by its header, or, where that says nothing, that of the container.
+
+    Lengths of centuries are those of nonsensical timestamps, and no lengths.
+    """
+    seconds = (container.duration or 0) / 1_000_000
     if stream.duration and stream.time_base:
-        return float(stream.duration * Fraction(stream.time_base))
-    return container.duration / 1_000_000 if container.duration else None
+        seconds = float(stream.duration * Fraction(stream.time_base))
+    return seconds if 0 < seconds < FURTHEST else None
 
 
 def _named(stream: Stream) -> str:
