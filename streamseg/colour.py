@@ -124,7 +124,7 @@ def reading(tags: Tags, pixels: VideoFormat, height: int) -> Reading:
     """How to read pictures of a format and height: as tagged, else as players do.
 
     Untagged, or tagged with what nobody can use, YUV is BT.601 below 720 lines and BT.709 from there, in
-    limited range. RGB always has full range, and so has untagged grey.
+    limited range. RGB always has full range, and so has untagged grey: FFmpeg makes and reads it so.
     """
     matrix = _SWSCALE.get(tags.matrix, BT601 if height < _LARGE else BT709)
     if pixels.is_rgb or pixels.has_palette or pixels.name.startswith("yuvj"):

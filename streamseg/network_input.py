@@ -9,9 +9,10 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from streamseg.colour import reading_of
+from streamseg.colour import FULL, reading_of
 from streamseg.crop import Box, Cutter
 from streamseg.errors import RuntimeFailure, reason
+from streamseg.grey import readable
 from streamseg.models.card import InputSpec
 from streamseg.pictures import planes
 
@@ -100,13 +101,16 @@ class Scaler:
         Raises RuntimeFailure.
         """
         part = picture if view is None else self._cutter(picture, view)
+        read = reading_of(picture)
         try:
             small = self._reformatter.reformat(
-                part,
+                readable(part, read),
                 width=size[0],
                 height=size[1],
                 format=pixels,
-                src_colorspace=reading_of(picture).matrix,
+                src_colorspace=read.matrix,
+                src_color_range=read.range,
+                dst_color_range=FULL,
                 interpolation=Interpolation.AREA,
                 threads=1,
             )

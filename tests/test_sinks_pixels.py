@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from streamseg.colour import FULL, LIMITED, Tags, tags_of
 from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
+from streamseg.pictures import planes as planes_of
 from streamseg.pictures import rows, shape
 from streamseg.sinks import Encoding
 from streamseg.sinks.codecs import needs_hardware, pixel_formats
-from streamseg.sinks.pixels import Conversion, best_format, grey_as_luma
+from streamseg.sinks.pixels import Conversion, best_format
 from tests.clips import read_frames
 from tests.sinking import made_frames, write_frames
 
@@ -251,12 +252,27 @@ def test_full_range_becomes_limited_where_it_cannot_be_told(tmp_path: Path) -> N
     assert abs(int(rows(first(path).planes[0]).view(np.uint16)[4, 4]) - 940) <= 4
 
 
+@pytest.mark.parametrize(
+    ("name", "tag", "white"), [("out.mkv", 2, 255), ("out.nut", 0, 235), ("out.avi", 0, 235)]
+)
+def test_ffv1_is_of_full_range_where_the_container_says_so(
+    tmp_path: Path, name: str, tag: int, white: int
+) -> None:
+    """FFV1 itself does not tell: in NUT and AVI a full-range clip becomes limited, as everybody reads it."""
+    full = made_frames([0, 3000], pixel_format="yuvj420p")
+    for frame in full:
+        planes_of(frame.picture)[0][:] = 255
+    write_frames(tmp_path / name, full, encoding=Encoding(codec="ffv1"))
+    read = first(tmp_path / name)
+    assert read.color_range == tag
+    assert (planes_of(read)[0] == white).all()
+
+
 @pytest.mark.parametrize(("name", "target"), [("gray", "yuv420p"), ("gray10le", "yuv420p10le")])
 def test_grey_of_limited_range_keeps_its_code_values(name: str, target: str) -> None:
     """Grey from a video is luma already; only grey of full range is scaled."""
     grey = made_frames([0], pixel_format=name)[0].picture
     grey.color_range = 1
-    assert planes(grey_as_luma(grey, target))[0] == planes(grey)[0]
     assert planes(Conversion(grey, target, "libx264")(grey))[0] == planes(grey)[0]
     grey.color_range = 2
     assert planes(Conversion(grey, target, "libx264")(grey))[0] != planes(grey)[0]
@@ -266,5 +282,6 @@ def test_grey_of_another_depth_becomes_luma() -> None:
     """12-bit grey of limited range fits into 10-bit YUV: the same values, two bits fewer."""
     grey = made_frames([0], pixel_format="gray12le")[0].picture
     before = rows(grey.planes[0]).view(np.uint16)[:, : grey.width]
-    after = rows(grey_as_luma(grey, "yuv420p10le").planes[0]).view(np.uint16)[:, : grey.width]
+    grey.color_range = LIMITED
+    after = rows(Conversion(grey, "yuv420p10le", "libx264")(grey).planes[0]).view(np.uint16)[:, : grey.width]
     assert np.abs(before / 4 - after).max() <= 2

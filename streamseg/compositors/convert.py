@@ -8,6 +8,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from streamseg.colour import reading_of
 from streamseg.compositors.planes import Canvas, planar_kin, with_planes
 from streamseg.errors import SourceError, reason
+from streamseg.grey import readable
 from streamseg.pictures import planes
 
 
@@ -43,7 +44,7 @@ class Converter:
         shrinks = picture.width * picture.height > 2 * canvas.width * canvas.height
         try:
             made = self._swscale.reformat(
-                picture,
+                readable(picture, source),
                 width=canvas.width,
                 height=canvas.height,
                 # swscale makes grey in one matrix and range only: luma is taken from a picture with chroma.

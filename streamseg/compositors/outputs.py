@@ -12,6 +12,7 @@ from streamseg.colour import BT601, FULL, Reading, Tags, label_palette
 from streamseg.compositors.merge import Sampler
 from streamseg.compositors.planes import Canvas, alpha_kin, planar_kin
 from streamseg.frame import LabelMap
+from streamseg.grey import readable
 from streamseg.mattes import Alpha
 from streamseg.pictures import Plane, planes
 
@@ -58,7 +59,8 @@ def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
     if opaque.format.name.replace("yuvj", "yuv") == wanted:
         return planes(opaque)
     same = kin.reading.range
-    return planes(opaque.reformat(format=wanted, src_color_range=same, dst_color_range=same))
+    read = readable(opaque, kin.reading)
+    return planes(read.reformat(format=wanted, src_color_range=same, dst_color_range=same))
 
 
 def _covering(shown: Plane, kin: Canvas) -> Plane:

@@ -46,6 +46,8 @@ class Container:
     """It cannot even leave a gap: a frame's time is its number."""
     negative: bool = True
     """It can hold the few packets before time zero that encoders start with."""
+    tagging: bool = False
+    """It notes the range of colours, whatever the codec."""
     b_frames: bool = True
     live: bool = False
     """Somebody watches while it is written: no delay in the encoder."""
@@ -82,7 +84,9 @@ CONTAINERS = {
         iso=True,
         chapters=True,
     ),
-    ".mkv": Container(format="matroska", alpha="ffv1", options=_EVEN_BEFORE_ZERO, chapters=True),
+    ".mkv": Container(
+        format="matroska", alpha="ffv1", options=_EVEN_BEFORE_ZERO, chapters=True, tagging=True
+    ),
     ".webm": Container(
         format="webm",
         codec="libvpx-vp9",

@@ -160,7 +160,7 @@ class MediaSink(Sink):
 
     def _video_track(self, video: VideoFormat, first: Frame) -> VideoTrack:
         encoder, format_name = self._choose(first.picture)
-        convert = Conversion(first.picture, format_name, encoder.name)
+        convert = Conversion(first.picture, format_name, encoder.name, tagging=self._spec.tagging)
         return VideoTrack(self._spec, encoder, convert, video, first)
 
     def _choose(self, first: av.VideoFrame) -> tuple[Encoder, str]:

@@ -9,7 +9,8 @@ from av.video.format import VideoFormat
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamseg.colour import BT601, BT709, FULL, LIMITED, RGB, UNSPECIFIED, Tags, reading, reading_of, tags_of
-from streamseg.pictures import Shape, planes, shape, with_timing_of
+from streamseg.grey import readable
+from streamseg.pictures import Shape, shape
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -24,8 +25,8 @@ _PLAYABLE = {
 _ALPHA = {"libvpx-vp9": ("yuva420p",), "libx265": ()}
 """The transparency browsers can show, and the one nobody can yet."""
 
-_SAYS_RANGE = {"libx264", "libx265", "libvpx-vp9", "libsvtav1", "ffv1", "wrapped_avframe"}
-"""Encoders whose bitstream tells full from limited range."""
+_SAYS_RANGE = {"libx264", "libx265", "libvpx-vp9", "libsvtav1", "wrapped_avframe"}
+"""Encoders whose bitstream tells full from limited range; of FFV1 only some containers do."""
 
 _OFFERED = {
     "wrapped_avframe": tuple(
@@ -77,24 +78,27 @@ def _losses(held: Shape, other: Shape) -> tuple[float, ...]:
 class Conversion:
     """From the frames that come to the pixel format an encoder takes; `colour` is how to read the result."""
 
-    def __init__(self, first: av.VideoFrame, format_name: str, encoder: str) -> None:
+    def __init__(
+        self, first: av.VideoFrame, format_name: str, encoder: str, *, tagging: bool = False
+    ) -> None:
+        """`tagging`: the container notes the range."""
+        says_range = encoder in _SAYS_RANGE or (tagging and encoder == "ffv1")
         self.format = format_name
-        self.colour = _target_tags(first, format_name, encoder)
+        self.colour = _target_tags(first, format_name, encoder, says_range=says_range)
         self._pixels = VideoFormat(format_name)
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Return `picture` in the target format; itself, if nothing is to be done."""
         before, after = reading_of(picture), reading(self.colour, self._pixels, picture.height)
-        keeps = shape(self.format).rgb or shape(self.format).grey or before == after
+        kept = shape(self.format)
+        keeps = kept.rgb or before == after or (kept.grey and before.full == after.full)
         if picture.format.name == self.format and keeps:
             return picture
-        if shape(picture.format.name).grey and not before.full and not after.full:
-            return grey_as_luma(picture, self.format)
         result = self._reformatter.reformat(
-            picture,
+            readable(picture, before),
             format=self.format,
-            src_colorspace=before.matrix,
+            src_colorspace=after.matrix if shape(picture.format.name).grey else before.matrix,
             dst_colorspace=after.matrix,
             src_color_range=before.range,
             dst_color_range=after.range,
@@ -104,28 +108,14 @@ class Conversion:
         return result
 
 
-def grey_as_luma(picture: av.VideoFrame, format_name: str) -> av.VideoFrame:
-    """Return grey of limited range as YUV of the same code values: swscale takes all grey for full range."""
-    depth, wanted = shape(picture.format.name).depth, shape(format_name).depth
-    grey = (
-        picture if depth == wanted else picture.reformat(format="gray" if wanted == 8 else f"gray{wanted}le")
-    )
-    if shape(format_name).grey:
-        return grey
-    result = av.VideoFrame(picture.width, picture.height, format_name)
-    luma, *chroma = planes(result)
-    luma[:] = planes(grey)[0]
-    for plane in chroma:
-        plane.fill(1 << (wanted - 1))
-    return with_timing_of(picture, result)
-
-
-def _target_tags(first: av.VideoFrame, format_name: str, encoder: str) -> Tags:
+def _target_tags(first: av.VideoFrame, format_name: str, encoder: str, *, says_range: bool) -> Tags:
     before, source, target = tags_of(first), shape(first.format.name), shape(format_name)
     if target.rgb:
         return Tags(RGB, FULL, before.primaries, before.transfer)
     if encoder in _FIXED and not target.grey:
         return Tags(*_FIXED[encoder], before.primaries, before.transfer)
+    if target.grey and not says_range:
+        return Tags(range=FULL)
     if source.rgb or (source.grey and not target.grey):
         return Tags(
             before.matrix if before.matrix not in (RGB, UNSPECIFIED) and source.grey else BT709,
@@ -133,6 +123,4 @@ def _target_tags(first: av.VideoFrame, format_name: str, encoder: str) -> Tags:
             before.primaries if before.primaries not in (0, UNSPECIFIED) else BT709,
             before.transfer if before.transfer not in (0, UNSPECIFIED) else BT709,
         )
-    return Tags(
-        before.matrix, before.range if encoder in _SAYS_RANGE else LIMITED, before.primaries, before.transfer
-    )
+    return Tags(before.matrix, before.range if says_range else LIMITED, before.primaries, before.transfer)
