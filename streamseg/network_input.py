@@ -13,6 +13,7 @@ from streamseg.colour import FULL, reading_of
 from streamseg.crop import Box, Cutter
 from streamseg.errors import RuntimeFailure, reason
 from streamseg.grey import readable
+from streamseg.hdr import to_sdr
 from streamseg.models.card import InputSpec
 from streamseg.pictures import planes
 
@@ -87,7 +88,10 @@ class NetworkInput:
 
 
 class Scaler:
-    """swscale, straight from native planes: areas are averaged, small pictures enlarged bilinearly."""
+    """swscale, straight from native planes: areas are averaged, small pictures enlarged bilinearly.
+
+    High dynamic range becomes ordinary at the small size; nobody else pays for it.
+    """
 
     def __init__(self) -> None:
         self._cutter = Cutter()
@@ -117,4 +121,5 @@ class Scaler:
         except (av.FFmpegError, ValueError) as error:
             made = f"{picture.width}x{picture.height} {picture.format.name}"
             raise RuntimeFailure(f"cannot scale a {made} picture for the network: {reason(error)}") from error
-        return [plane.view(np.uint8) for plane in planes(small)]
+        scaled = [plane.view(np.uint8) for plane in planes(small)]
+        return to_sdr(scaled, int(picture.color_trc), int(picture.color_primaries))
