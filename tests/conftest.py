@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.clips import make_clip
+from tests.commandline import Cli
+
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -32,3 +35,26 @@ def no_thread_survives() -> Iterator[None]:
         if thread not in before and thread.name.startswith("streamseg")
     ]
     assert not left, f"threads left running: {left}"
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """The program, called in this process."""
+    return Cli(capsys)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """A short clip with sound."""
+    make_clip(tmp_path / "in.mp4", frames=15, audio="aac")
+    return tmp_path / "in.mp4"
+
+
+@pytest.fixture
+def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a user's own cards and weights, all other places of such being empty ones."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("STREAMSEG_MODELS", str(tmp_path / "models"))
+    (tmp_path / "models" / "deeper").mkdir(parents=True)
+    return tmp_path / "models"

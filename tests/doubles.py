@@ -27,11 +27,8 @@ class ListSource(Source):
         error: Exception | None = None,
         before: Callable[[int], None] = lambda index: None,
     ) -> None:
-        self.uri = "list:"
-        self.live = live
+        super().__init__("list:", live=live)
         self.video = VideoFormat(*size, Fraction(1, 1000), Fraction(25))
-        self.tracks = Tracks()
-        self.warnings = []
         self._pts, self._error, self._before = pts, error, before
         self.closed = 0
 

@@ -23,12 +23,6 @@ from streamseg.sources import open_source
 from tests.commandline import PROJECT, Cli
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The program, called in this process."""
-    return Cli(capsys)
-
-
 def run_options() -> list[str]:
     """Every option of `run`, with all its names."""
     with click.Context(commands, info_name="streamseg") as context:

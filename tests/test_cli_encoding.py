@@ -14,12 +14,6 @@ from tests.sinking import made_frames, write_frames
 SHORT = "test:64x48@10,0.3s"
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The program, called in this process."""
-    return Cli(capsys)
-
-
 @pytest.mark.parametrize(
     ("options", "names", "note"),
     [

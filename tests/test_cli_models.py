@@ -12,12 +12,6 @@ from tests.commandline import PROJECT, Cli
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The program, called in this process."""
-    return Cli(capsys)
-
-
-@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of the user's own cards, and no other."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))

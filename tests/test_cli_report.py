@@ -7,23 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.clips import make_clip
 from tests.commandline import Cli
 
 SHORT = "test:160x120@10,1s"
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The program, called in this process."""
-    return Cli(capsys)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """A short clip with sound."""
-    make_clip(tmp_path / "in.mp4", frames=15, audio="aac")
-    return tmp_path / "in.mp4"
 
 
 def test_report_holds_what_was_promised(cli: Cli, clip: Path, tmp_path: Path) -> None:

@@ -11,23 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.clips import frame_times, gradient, make_clip, packets_of, read_frames
+from tests.clips import frame_times, gradient, packets_of, read_frames
 from tests.commandline import FAST, Cli
 
 SHORT = "test:160x120@10,1s"
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The program, called in this process."""
-    return Cli(capsys)
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    """A short clip with sound."""
-    make_clip(tmp_path / "in.mp4", frames=15, audio="aac")
-    return tmp_path / "in.mp4"
 
 
 def test_a_video_becomes_a_silhouette(cli: Cli, clip: Path, tmp_path: Path) -> None:

@@ -22,12 +22,6 @@ from tests.commandline import FAST, Cli
 SHORT = "test:64x48@10,0.3s"
 
 
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    """The program, called in this process."""
-    return Cli(capsys)
-
-
 @pytest.mark.parametrize("through", ["itself", "symlink", "hardlink"])
 def test_the_background_is_not_overwritten(cli: Cli, tmp_path: Path, through: str) -> None:
     """An output that is the background of the same run is refused, whatever it is called."""

@@ -19,13 +19,9 @@ from tests.test_models import CARD
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(models_folder: Path) -> Path:
     """A folder of the user's own cards, and no other."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("STREAMSEG_MODELS", str(tmp_path / "models"))
-    (tmp_path / "models" / "deeper").mkdir(parents=True)
-    return tmp_path / "models"
+    return models_folder
 
 
 def network(

@@ -38,6 +38,12 @@ class Source(ABC):
     interrupted: bool = False
     """Nobody wants more frames: iteration ends soon, before the source's own end."""
 
+    def __init__(self, uri: str, *, live: bool, duration: float | None = None) -> None:
+        """Begin with no tracks and no warnings; `live` and `duration` as above."""
+        self.uri, self.live, self.duration = uri, live, duration
+        self.tracks = Tracks()
+        self.warnings = []
+
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:
         """Yield frames until the end; raise SourceError when nothing more can be read though it should."""

@@ -16,7 +16,7 @@ import numpy as np
 from cv2.utils import logging
 
 from streamseg.errors import SourceError, UsageError
-from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.frame import Frame, VideoFormat
 from streamseg.sources.base import Source
 
 _TICKS = Fraction(1, 1_000_000)
@@ -41,11 +41,7 @@ class CameraSource(Source):
         fps: float | None = None,
         capture: Callable[[int], cv2.VideoCapture] = cv2.VideoCapture,
     ) -> None:
-        self.uri = uri
-        self.live = live is not False
-        self.warnings = []
-        self.tracks = Tracks()
-        self.duration = duration
+        super().__init__(uri, live=live is not False, duration=duration)
         self._index = index_of(uri)
         with _silent():
             self._camera = capture(self._index)

@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 
 from streamseg.errors import SourceError, reason
-from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.frame import Frame, VideoFormat
 from streamseg.sources import diagnosis
 from streamseg.sources.base import Source
 from streamseg.sources.exif import orientation
@@ -36,10 +36,7 @@ class ImageSource(Source):
     def __init__(
         self, uri: str, *, live: bool | None = None, duration: float | None = None, fps: float | None = None
     ) -> None:
-        self.uri = uri
-        self.live = bool(live)
-        self.warnings = []
-        self.tracks = Tracks()
+        super().__init__(uri, live=bool(live))
         self._root, files = _files(uri, self.warnings)
         rate = exact_rate(str(fps or _RATE))
         if duration is not None:

@@ -40,9 +40,7 @@ class MediaSource(Source):
     """Frames of anything FFmpeg reads: damage repaired, upright, every pts as the container has it."""
 
     def __init__(self, uri: str, *, live: bool | None = None, duration: float | None = None) -> None:
-        self.uri = redacted(uri)
-        self.live = is_live_uri(uri) if live is None else live
-        self.warnings = []
+        super().__init__(redacted(uri), live=is_live_uri(uri) if live is None else live)
         self._network = is_network(uri)
         self._path = None if uri == "-" or self._network else local_path(uri)
         self.paths = (str(self._path),) if self._path else ()

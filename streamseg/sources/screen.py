@@ -17,7 +17,7 @@ import numpy as np
 from mss.exception import ScreenShotError
 
 from streamseg.errors import SourceError, UsageError, reason
-from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.frame import Frame, VideoFormat
 from streamseg.sources.base import Source
 from streamseg.sources.timing import exact_rate, wait_until
 
@@ -41,11 +41,7 @@ class ScreenSource(Source):
         size: tuple[int, int] | None = None,
         fps: float | None = None,
     ) -> None:
-        self.uri = uri
-        self.live = live is not False
-        self.warnings = []
-        self.tracks = Tracks()
-        self.duration = duration
+        super().__init__(uri, live=live is not False, duration=duration)
         self._screen = _open(uri)
         try:
             self._area = _area(uri, self._screen.monitors, size)

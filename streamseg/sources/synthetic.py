@@ -13,7 +13,7 @@ from typing import Protocol
 import av
 
 from streamseg.errors import UsageError
-from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.frame import Frame, VideoFormat
 from streamseg.sources import planes
 from streamseg.sources.base import Source
 from streamseg.sources.timing import exact_rate, paced
@@ -59,16 +59,13 @@ class SyntheticSource(Source):
         size: tuple[int, int] | None = None,
         fps: float | None = None,
     ) -> None:
-        self.uri = uri
         kind, _, text = uri.partition(":")
         spec = parse(uri, text)
         width, height = size or (spec.width, spec.height)
         rate = exact_rate(str(fps)) if fps else spec.rate
-        self.live = bool(live)
-        self.warnings = []
-        self.tracks = Tracks()
-        self.duration = duration or spec.seconds
-        self.expected_frames = max(1, round(self.duration * rate))
+        seconds = duration or spec.seconds
+        super().__init__(uri, live=bool(live), duration=seconds)
+        self.expected_frames = max(1, round(seconds * rate))
         self.video = VideoFormat(width=width, height=height, time_base=1 / rate, rate=rate)
         module, _, name = _PAINTERS[kind.lower()].partition(":")
         self._painter: Painter = getattr(import_module(module), name)(width, height, rate)
