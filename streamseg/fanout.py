@@ -35,6 +35,11 @@ class FanOut:
         """Some sink shows frames to a person, so they should come at their own speed."""
         return any(sink.paces for sink in self._open)
 
+    def interrupt(self) -> None:
+        """Wait for nobody any more who does not read. Safe in a signal handler."""
+        for sink in tuple(self._open):
+            sink.interrupt()
+
     def idle(self) -> None:
         """Let the sinks breathe while nothing is written."""
         for sink in self._open:

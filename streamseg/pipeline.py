@@ -49,6 +49,7 @@ def run(
         def stop() -> None:
             stages.stop()
             source.interrupt()
+            outputs.interrupt()
 
         control.begin(segmenter, compositor, stop)
         frames = stages.prefetch(captured(source, stats), name="capture", leaky=source.live)

@@ -4,7 +4,8 @@ Video files, streams, stdout and GIF share one path: `media` owns the container 
 `video` encodes the pictures into it at their own times, `tracks` copies sound and subtitles beside them, and
 `sound` encodes anew what cannot be copied. `containers` says what each container holds, `codecs` which
 encoder makes that and how it is set up, `pixels` which pixel format it gets and how frames are converted,
-`geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names.
+`geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names,
+`pipes` waits for no reader that stalls.
 """
 
 from __future__ import annotations

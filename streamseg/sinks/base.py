@@ -67,6 +67,8 @@ class Sink(ABC):
     sound."""
     paces: bool = False
     """Shows frames to a person: a file should be shown at its own speed."""
+    interrupted: bool = False
+    """The run shall end: what has been begun is finished, unless somebody keeps it from that."""
     notes: list[str]
     """One line each: what had to be left out or changed."""
 
@@ -80,6 +82,10 @@ class Sink(ABC):
 
     def copy(self, packets: Sequence[av.Packet[Any]]) -> None:  # noqa: B027  (most sinks have no use for sound)
         """Take packets of the other tracks, in their time order, before the frame they were read before."""
+
+    def interrupt(self) -> None:
+        """Ask a write that waits for a reader to give up soon. Safe on any thread and in a signal handler."""
+        self.interrupted = True
 
     def idle(self) -> None:  # noqa: B027  (only windows have something to do)
         """Stay responsive while no frame is due: called every few ms in a pause."""

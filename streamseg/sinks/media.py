@@ -28,6 +28,7 @@ from streamseg.sinks.codecs import (
 )
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
+from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format
 from streamseg.sinks.tracks import TrackWriter, Treatment, chapters_until, clean, describe, silent
 from streamseg.sinks.video import VideoTrack
@@ -83,6 +84,7 @@ class MediaSink(Sink):
         self._asked = chosen_encoder(self._encoding, spec, extension)
         self._target, self._address = target, address
         self._container: OutputContainer | None = None
+        self._pipe: PipeWriter | None = None
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
         """Open encoder and container; sound is copied, else encoded, else left out."""
@@ -148,7 +150,7 @@ class MediaSink(Sink):
         except SinkError:
             self.abort()
             raise
-        self._container = None
+        self._close_container()
         self._sum_up()
         self._target.commit()
 
@@ -198,8 +200,13 @@ class MediaSink(Sink):
         options = dict(self._spec.options)
         if self._spec.iso:
             options["movie_timescale"] = str(_common_timescale(self._video, tracks))
+        self._pipe = writer_to(self._address, lambda: self.interrupted)
         self._container = container = av.open(
-            self._address, "w", self._spec.format, container_options=options
+            self._pipe or self._address,
+            "w",
+            self._spec.format,
+            container_options=options,
+            buffer_size=AT_ONCE,
         )
         container.metadata.update(
             {key: clean(text) for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
@@ -245,15 +252,20 @@ class MediaSink(Sink):
         if container is not None:
             with suppress(av.FFmpegError, OSError, ValueError):  # it is given up anyway
                 container.close()
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
         """Turn what libav raises into one line."""
         try:
             yield
+            if self._pipe is not None and self._pipe.lost:
+                raise BrokenPipeError
         except (SinkError, UsageError):
             raise
-        except av.error.BrokenPipeError as error:
+        except BrokenPipeError as error:
             raise SinkClosed(f"nobody reads {self.uri!r} any more") from error
         except (av.FFmpegError, OSError, ValueError) as error:
             why = reason(error)
