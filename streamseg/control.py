@@ -21,6 +21,8 @@ class Control:
     def __init__(self) -> None:
         self.paused = False
         self.stopped = False
+        self.stuck = False
+        """A stage is left behind in a library that does not return."""
         self._stop: Callable[[], None] = lambda: None
         self._wanted: Compositor | None = None
         self._opened: list[Compositor] = []

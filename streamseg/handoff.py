@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
@@ -72,9 +73,14 @@ class Handoff(Generic[T]):
 
 class Stages:
     """The threads of one run. Leaving the `with` block closes every boundary first, then joins every thread:
-    joining one by one could leave a stage waiting on another."""
+    joining one by one could leave a stage waiting on another.
 
-    def __init__(self) -> None:
+    With `patience` an orderly end waits that many seconds for all of them and leaves behind who is still
+    stuck in a library. Without, and after a failure, it waits until every thread has ended.
+    """
+
+    def __init__(self, *, patience: float | None = None) -> None:
+        self._patience = patience
         self._handoffs: list[Handoff[object]] = []
         self._threads: list[threading.Thread] = []
         self._stopping = False
@@ -83,6 +89,11 @@ class Stages:
     def dropped(self) -> int:
         """Items all leaky boundaries have dropped."""
         return sum(handoff.dropped for handoff in self._handoffs)
+
+    @property
+    def running(self) -> bool:
+        """A thread has not ended yet."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def prefetch(self, items: Iterable[T], *, name: str, leaky: bool = False) -> Iterator[T]:
         """Iterate `items` on a thread of its own, one boundary ahead of the caller. Errors surface here, type
@@ -128,5 +139,7 @@ class Stages:
         self._stopping = True
         for handoff in self._handoffs:
             handoff.close()
+        limit = self._patience if kind is None else None
+        end = time.monotonic() + (limit or 0)
         for thread in self._threads:
-            thread.join()
+            thread.join(None if limit is None else max(0, end - time.monotonic()))

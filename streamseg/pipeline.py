@@ -31,6 +31,7 @@ def run(
     control: Control | None = None,
     stats: Stats | None = None,
     watch: Callable[[Stats], None] | None = None,
+    patience: float | None = None,
 ) -> Report:
     """Carry every frame from `source` to `sinks` until the source ends, a viewer leaves or `control.stop()`
     is called.
@@ -39,11 +40,15 @@ def run(
     nothing. The sinks run on the calling thread, because windows want the main one; `watch` is called there
     after each frame. The sinks are closed here, or aborted when the run fails; everything else belongs to the
     caller, who finds in `stats` how far a run came that failed. Raises StreamsegError.
+
+    A library that waits for a silent network, pipe or camera cannot be interrupted; a stop waits with it.
+    With `patience`, for so many seconds: if `control.stuck` then, the source must not be touched any more;
+    all that is left is to end the process.
     """
     control = control or Control()
     stats = stats or Stats()
     outputs = FanOut(sinks, stats)
-    with outputs, single_threaded_opencv(), Stages() as stages, ExitStack() as leaving:
+    with outputs, single_threaded_opencv(), Stages(patience=patience) as stages, ExitStack() as leaving:
         leaving.callback(source.interrupt)  # or a source that waits would keep the stages from ending
 
         def stop() -> None:
@@ -67,6 +72,7 @@ def run(
             outputs.keep()
             raise
         outputs.finish(source, interrupted=control.stopped)
+    control.stuck = stages.running
     return report(source, segmenter, control, sinks, stats)
 
 

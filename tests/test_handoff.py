@@ -83,6 +83,29 @@ def test_stop_ends_a_wait_for_a_stalled_producer() -> None:
         release.set()
 
 
+def test_patience_leaves_a_stalled_thread_behind() -> None:
+    """With patience an orderly end does not wait for a stalled producer; after a failure it does."""
+    release = threading.Event()
+
+    def stalled() -> Iterator[int]:
+        release.wait()
+        yield from ()
+
+    with Stages(patience=0.01) as patient:
+        patient.prefetch(stalled(), name="stalled")
+    assert patient.running
+    later = threading.Timer(0.1, release.set)
+    with pytest.raises(ValueError, match="failed"), Stages(patience=0.01) as failing:
+        failing.prefetch(stalled(), name="stalled")
+        later.start()
+        raise ValueError("failed")
+    assert release.is_set()
+    assert not failing.running
+    later.join()
+    while patient.running:
+        threading.Event().wait(0.01)
+
+
 def test_put_after_close_is_refused_and_a_second_close_changes_nothing() -> None:
     """A closed boundary takes no more; the first close decides how it ended."""
     handoff: Handoff[int] = Handoff()

@@ -59,7 +59,7 @@ class Interrupts:
         now = time.monotonic()
         if self._since is not None:
             if now - self._since > _SAME:
-                self._leave()
+                self.leave(INTERRUPTED)
             return
         self._since = now
         self._control.stop()
@@ -67,8 +67,8 @@ class Interrupts:
             # print() must not be entered twice, and the signal may have come in the middle of one
             os.write(2, b"\nstopping: finishing what was written; press again to leave at once\n")
 
-    def _leave(self) -> NoReturn:
+    def leave(self, code: int) -> NoReturn:
         """End the process here and now, with nothing half-written left behind."""
         for target in self._targets:
             discard_partials(target)
-        os._exit(INTERRUPTED)
+        os._exit(code)

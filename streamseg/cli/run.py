@@ -20,6 +20,9 @@ from streamseg.control import Control
 from streamseg.errors import SinkError, UsageError, reason
 from streamseg.stats import Report, Stats
 
+_PATIENCE = 0.5
+"""Seconds a stopped run waits for a silent network, pipe or camera."""
+
 
 def execute(request: Request) -> int:
     """Do what was asked; return the exit code. Raises StreamsegError."""
@@ -40,7 +43,14 @@ def execute(request: Request) -> int:
             interrupts.begin(control, [sink.uri for sink in sinks])
             try:
                 report = pipeline.run(
-                    source, segmenter, compositor, sinks, control=control, stats=stats, watch=watch
+                    source,
+                    segmenter,
+                    compositor,
+                    sinks,
+                    control=control,
+                    stats=stats,
+                    watch=watch,
+                    patience=_PATIENCE,
                 )
             except Exception as error:
                 stats.fail(str(error))
@@ -49,9 +59,11 @@ def execute(request: Request) -> int:
                 raise
         save(report, target)
         conclude(report, quiet=request.quiet, stills=source.stills, lost=stats.sinks_lost)
-    if interrupts.caught:
-        return INTERRUPTED
-    return 1 if report.sinks_failed or failed_throughout(report) else 0
+        failed = bool(report.sinks_failed) or failed_throughout(report)
+        code = INTERRUPTED if interrupts.caught else int(failed)
+        if control.stuck:
+            interrupts.leave(code)  # the source cannot be closed while it is waited for
+    return code
 
 
 def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:

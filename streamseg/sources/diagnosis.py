@@ -22,6 +22,8 @@ def missing(path: Path) -> str:
 
 def unreadable(path: Path) -> str:
     """Say what a file holds in which no video format was found."""
+    if path.is_fifo():  # nobody can look into it twice, and opening it again may wait for ever
+        return "no video format was found in this pipe; an MP4 must be made with -movflags faststart"
     try:
         with path.open("rb") as file:
             head = file.read(512)
