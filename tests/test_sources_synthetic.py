@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamseg.errors import UsageError
+from streamseg.pictures import Pool
 from streamseg.sources import open_source, planes, portrait
 from streamseg.sources.synthetic import parse
 from streamseg.sources.timing import exact_rate
@@ -122,7 +123,7 @@ def test_portrait_is_small_and_moves_smoothly() -> None:
 def test_colours_are_bt709() -> None:
     """RGB becomes limited range BT.709, and FFmpeg turns it back into what it was."""
     rgb = np.random.default_rng(3).integers(0, 256, (1, 9, 3), np.uint8).repeat(8, 0).repeat(8, 1)[:, :72]
-    picture = planes.blank(72, 8)
+    picture = planes.blank(72, 8, Pool())
     luma, *chroma = planes.from_rgb(rgb)
     for target, plane in zip(planes.views(picture), (luma, *map(planes.halved, chroma)), strict=True):
         target[:] = np.rint(plane)

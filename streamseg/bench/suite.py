@@ -20,6 +20,9 @@ from streamseg.bench.cases import PRESET, Cost, decode, streamed, transcode, usu
 from streamseg.errors import UsageError
 from streamseg.sources import open_source
 
+_WRITTEN = ("silhouette", "replace", "blur")
+"""Effects whose memory is measured."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -165,14 +168,17 @@ def _process_figures(
     say("from process start to the first frame out")
     first = median(_first_frame(clip, folder, model) for _ in range(3))
     say(f"memory, {seconds} s of 1080p")
-    short = _peak_memory(folder, model, f"{seconds}s")
+    drawn = f"demo:1920x1080@30,{seconds}s"
+    recorded = str(folder / "recorded.mp4")
+    short = _peak_memory(drawn, recorded, model, "spotlight")
+    file = max(_peak_memory(recorded, str(folder / "memory.mp4"), model, name) for name in _WRITTEN)
     rows = [
         Row("process start to first frame out", first, "s", "≤ 1.5"),
-        Row(f"peak memory, {seconds} s of 1080p", short, "MB", "≤ 400"),
+        Row(f"peak memory, {seconds} s of a 1080p file", file, "MB", "≤ 400"),
     ]
     if soak:
         say("memory, 10 minutes of 1080p")
-        long = _peak_memory(folder, model, "600s")
+        long = _peak_memory("demo:1920x1080@30,600s", str(folder / "memory.mp4"), model, "spotlight")
         rows.append(Row("peak memory, 10 min of 1080p", long, "MB", "≤ 400"))
         rows.append(Row(f"the same / {seconds} s of 1080p", long / short, "", "≤ 1.05"))
     return rows
@@ -190,12 +196,12 @@ def _first_frame(clip: str, folder: Path, model: str) -> float:
     return time.perf_counter() - start
 
 
-def _peak_memory(folder: Path, model: str, length: str) -> float:
-    report = folder / "memory.json"
-    target = str(folder / "memory.mp4")
-    settings = ("--preset", PRESET, "--model", model, "--report", str(report))
-    _process(f"demo:1920x1080@30,{length}", "-o", target, *settings)
-    return float(json.loads(report.read_text())["peak_rss_mb"])
+def _peak_memory(source: str, target: str, model: str, name: str) -> float:
+    """MB a process takes at most while it writes `source` with an effect to `target`."""
+    report = f"{target}.json"
+    settings = ("--preset", PRESET, "--model", model, "--effect", name, "--report", report)
+    _process(source, "-o", target, *settings)
+    return float(json.loads(Path(report).read_text())["peak_rss_mb"])
 
 
 def _machine() -> dict[str, str]:

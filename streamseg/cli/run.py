@@ -11,7 +11,7 @@ from streamseg import pipeline
 from streamseg.cli.help import Command
 from streamseg.cli.interrupts import INTERRUPTED, Interrupts
 from streamseg.cli.keys import Keys
-from streamseg.cli.memory import share_freed_pictures
+from streamseg.cli.memory import give_pictures_back
 from streamseg.cli.options import BLOCKS, SUMMARY, run_parameters
 from streamseg.cli.progress import progress, say, summary
 from streamseg.cli.request import Request, same_file
@@ -27,7 +27,7 @@ _PATIENCE = 0.5
 def execute(request: Request) -> int:
     """Do what was asked; return the exit code. Raises StreamsegError."""
     recipe = request.recipe()
-    share_freed_pictures()
+    give_pictures_back()
     with Interrupts(quiet=request.quiet) as interrupts, ExitStack() as opened:
         source = opened.enter_context(request.open_source())
         sinks = request.open_sinks(source)

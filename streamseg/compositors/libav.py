@@ -23,7 +23,7 @@ from streamseg.effects import ClassColours, Invert, Recipe
 from streamseg.errors import UsageError
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.mattes import Alpha
-from streamseg.pictures import planes
+from streamseg.pictures import Pool, planes
 
 _VOID = 255
 """Id that label maps give to pixels of no class, in Pascal VOC, Cityscapes and elsewhere."""
@@ -40,6 +40,7 @@ class LibavCompositor(Compositor):
         self._chosen = _chosen(classes, foreground)
         self._nothing = classes.index("background") if "background" in classes else _VOID
         self._converter = Converter()
+        self._pool = Pool()
         self._operations = Operations(recipe.operations)
         self._base = open_painter(recipe.background, many=self._many)
         self._over = open_painter(recipe.foreground, many=self._many)
@@ -55,9 +56,10 @@ class LibavCompositor(Compositor):
             return frame.with_picture(label_picture(self._shown_labels(frame, matte)))
         alpha = self._alpha(frame, matte)
         if self.recipe.output == "matte":
-            return frame.with_picture(grey_picture(alpha, frame.size))
+            return frame.with_picture(grey_picture(alpha, frame.size, self._pool))
         if self.recipe.output == "alpha":
-            return frame.with_picture(cut_out(frame.picture, self._converter.planar(frame.picture), alpha))
+            opaque = self._converter.planar(frame.picture)
+            return frame.with_picture(cut_out(frame.picture, opaque, alpha, self._pool))
         return frame.with_picture(self._painted(frame, matte, alpha))
 
     def reset(self) -> None:
@@ -98,7 +100,7 @@ class LibavCompositor(Compositor):
 
     def _two_colours(self, canvas: Canvas, base: Rgb, over: Rgb, alpha: Alpha) -> av.VideoFrame:
         """The same codes as layers and blending would give, from the matte alone."""
-        picture = canvas.blank()
+        picture = canvas.blank(self._pool)
         self._sampler.ramp(alpha, planes(picture), canvas.codes(base), canvas.codes(over))
         return picture
 

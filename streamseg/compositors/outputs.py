@@ -14,13 +14,13 @@ from streamseg.compositors.planes import Canvas, alpha_kin, planar_kin
 from streamseg.frame import LabelMap
 from streamseg.grey import readable
 from streamseg.mattes import Alpha
-from streamseg.pictures import Plane, planes
+from streamseg.pictures import Plane, Pool, planes
 
 
-def grey_picture(alpha: Alpha, size: tuple[int, int]) -> av.VideoFrame:
+def grey_picture(alpha: Alpha, size: tuple[int, int], pool: Pool) -> av.VideoFrame:
     """The matte of a frame of `size` (W, H) as a grey picture, 0..255, full range."""
     canvas = Canvas(*size, "gray", Tags(range=FULL), Reading(BT601, full=True))
-    picture = canvas.blank()
+    picture = canvas.blank(pool)
     Sampler(canvas).ramp(alpha, planes(picture), [0], [255])
     return picture
 
@@ -31,7 +31,7 @@ def label_picture(labels: LabelMap) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray((labels, palette), format="pal8")  # type: ignore[arg-type]  # as documented
 
 
-def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha) -> av.VideoFrame:
+def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha, pool: Pool) -> av.VideoFrame:
     """The picture with alpha; `opaque` is its planar kin.
 
     What is fully transparent is painted black, so that it is not in the file. Elsewhere colours have the
@@ -41,7 +41,7 @@ def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha) -> av.V
     canvas = Canvas.of(opaque)
     tags = replace(canvas.tags, range=FULL if canvas.reading.full else canvas.tags.range)
     kin = replace(canvas, format=alpha_kin(canvas.format), tags=tags)
-    made = kin.blank()
+    made = kin.blank(pool)
     *colours, transparency = planes(made)
     Sampler(kin).ramp(alpha, [transparency], [0], [kin.shape.largest])
     if any(component.is_alpha for component in picture.format.components):

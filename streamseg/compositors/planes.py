@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -98,9 +98,9 @@ class Canvas:
         """What its pixel format holds."""
         return shape(self.format)
 
-    def blank(self) -> av.VideoFrame:
-        """A new picture, tagged, its pixels undefined."""
-        picture = av.VideoFrame(self.width, self.height, self.format)
+    def blank(self, make: Callable[[int, int, str], av.VideoFrame] = av.VideoFrame) -> av.VideoFrame:
+        """A new picture, tagged, its pixels undefined; `make` may be a Pool."""
+        picture = make(self.width, self.height, self.format)
         self.tag(picture)
         return picture
 

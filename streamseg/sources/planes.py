@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import av
@@ -34,9 +35,9 @@ def halved(plane: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(cv2.resize(even, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def blank(width: int, height: int) -> av.VideoFrame:
-    """Make an unpainted yuv420p picture with its colours tagged."""
-    picture = av.VideoFrame(width, height, "yuv420p")
+def blank(width: int, height: int, make: Callable[[int, int, str], av.VideoFrame]) -> av.VideoFrame:
+    """Make an unpainted yuv420p picture with its colours tagged; `make` may be a Pool."""
+    picture = make(width, height, "yuv420p")
     picture.colorspace = picture.color_primaries = picture.color_trc = BT709
     picture.color_range = LIMITED
     return picture

@@ -14,6 +14,7 @@ import av
 
 from streamseg.errors import UsageError
 from streamseg.frame import Frame, VideoFormat
+from streamseg.pictures import Pool
 from streamseg.sources import planes
 from streamseg.sources.base import Source
 from streamseg.sources.timing import exact_rate, paced
@@ -68,6 +69,7 @@ class SyntheticSource(Source):
         self.expected_frames = max(1, round(seconds * rate))
         self.video = VideoFormat(width=width, height=height, time_base=1 / rate, rate=rate)
         module, _, name = _PAINTERS[kind.lower()].partition(":")
+        self._pool = Pool()
         self._painter: Painter = getattr(import_module(module), name)(width, height, rate)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -78,7 +80,7 @@ class SyntheticSource(Source):
             yield Frame(self._picture(index), time.monotonic())
 
     def _picture(self, index: int) -> av.VideoFrame:
-        picture = planes.blank(self.video.width, self.video.height)
+        picture = planes.blank(self.video.width, self.video.height, self._pool)
         self._painter.paint(planes.views(picture), index)
         picture.pts, picture.time_base, picture.duration = index, self.video.time_base, 1
         return picture

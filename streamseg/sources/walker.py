@@ -19,6 +19,8 @@ _WIDTH = 0.62
 """Of a sprite, as a share of the figure's height: room for arms and legs."""
 _CYCLE = 1.1
 """Seconds for two steps."""
+_PHASES = 18
+"""Pictures of a cycle at most: each takes 1.3 MB at 1080p."""
 _STRIDE = 0.68
 """Way the figure makes in that time, in figure heights."""
 _STRIP = 64
@@ -42,7 +44,7 @@ class Walker:
         self._size = width, height
         self._background = _background(width, height)
         self._tall = max(2.0, _HEIGHT * height)
-        self._phases = max(1, min(36, round(_CYCLE * rate)))
+        self._phases = max(1, min(_PHASES, round(_CYCLE * rate)))
         wide, high = _sprite_size(self._tall)
         shapes = (high, wide), (high // 2, wide // 2), (high // 2, wide // 2)
         # One block for all of them, or the memory used while drawing is left in pieces between them.
