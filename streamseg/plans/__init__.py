@@ -1,0 +1,23 @@
+"""Engine plans: a network as TensorRT wants it, built once for a machine and found again.
+
+`ensure(card)` is all a runtime needs. Building imports TensorRT and onnx, finding does not import onnx; only
+loading a plan needs a GPU, and that happens elsewhere.
+"""
+
+from __future__ import annotations
+
+from streamseg.plans.int8 import Calibration
+from streamseg.plans.plan import Plan, PlanSpec, Precision, Profile, TensorSpec
+from streamseg.plans.store import ensure, keep_calibration, plans_folder
+
+__all__ = [
+    "Calibration",
+    "Plan",
+    "PlanSpec",
+    "Precision",
+    "Profile",
+    "TensorSpec",
+    "ensure",
+    "keep_calibration",
+    "plans_folder",
+]

@@ -1,0 +1,104 @@
+"""Which TensorRT is installed, imported on use; all that differs between the packages is here.
+
+`tensorrt` times kernels on the GPU it builds for. `tensorrt_rtx` compiles for GPUs it need not see: it builds
+anywhere and has neither kernels to time nor anything to remember of that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from streamseg.errors import ModelError, reason
+from streamseg.gpu.driver import Gpu
+
+Version = tuple[int, ...]
+
+RANGES: dict[str, tuple[Version, Version]] = {"tensorrt": ((10, 13), (12,)), "tensorrt_rtx": ((1,), (2,))}
+"""Module name -> the oldest version that works and the first that may not."""
+
+EXTRAS = {
+    "tensorrt": "pip install 'streamseg[tensorrt]' (CUDA 13) or 'streamseg[tensorrt-cu12]'",
+    "tensorrt_rtx": "pip install 'streamseg[tensorrt-rtx]'",
+}
+"""The command that installs each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """One of the two TensorRTs, ready to build."""
+
+    name: str
+    version: str
+    module: Any
+
+    @property
+    def needs_gpu(self) -> bool:
+        """It builds only for the GPU it runs on."""
+        return self.name == "tensorrt"
+
+    @property
+    def times_kernels(self) -> bool:
+        """A timing cache makes the next build faster."""
+        return self.name == "tensorrt"
+
+    @property
+    def network_flags(self) -> int:
+        """Strongly typed networks: asked for before TensorRT 11, the only kind from there on."""
+        flag = getattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+        return 0 if flag is None else 1 << int(flag)
+
+    def aim(self, config: Any, gpu: Gpu | None) -> None:
+        """Have a plan built for one GPU; for the usual targets without one, or for one it cannot name."""
+        known = getattr(self.module, "ComputeCapability", None)
+        target = gpu and getattr(known, gpu.architecture.replace("sm_", "SM"), None)
+        if target is not None:
+            config.num_compute_capabilities = 1
+            config.set_compute_capability(target, 0)
+
+
+def installed(gpu: Gpu | None) -> Package:
+    """Return the TensorRT to build with: with a GPU `tensorrt` comes first, without one only RTX helps.
+
+    Raises ModelError: none is installed, does not load, or has a version nobody tried.
+    """
+    names = ["tensorrt", "tensorrt_rtx"] if gpu else ["tensorrt_rtx", "tensorrt"]
+    found = [name for name in names if find_spec(name) is not None]
+    if not found:
+        both = "; or ".join(EXTRAS.values())
+        raise ModelError(f"TensorRT is not installed; install it using {both}")
+    problems = []
+    for name in found:
+        try:
+            return _loaded(name)
+        except ModelError as error:
+            problems.append(str(error))
+    raise ModelError("; ".join(problems))
+
+
+def _loaded(name: str) -> Package:
+    try:
+        module = import_module(name)
+    except Exception as error:  # its libraries fail in many ways: ImportError, OSError, RuntimeError
+        raise ModelError(f"{name} does not load: {reason(error)}; reinstall it: {EXTRAS[name]}") from error
+    return Package(name, supported(name, str(module.__version__)), module)
+
+
+def supported(name: str, version: str) -> str:
+    """Return the version; raises ModelError if it is not among those that work."""
+    low, high = RANGES[name]
+    if not low <= number(version) < high:
+        wanted = f"{_dotted(low)} or newer, below {_dotted(high)}"
+        raise ModelError(f"{name} {version} is installed, streamseg works with {wanted}: {EXTRAS[name]}")
+    return version
+
+
+def number(version: str) -> Version:
+    """Return `10.13.3.9.post1` as (10, 13, 3, 9)."""
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))
