@@ -23,6 +23,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 COMMANDS = {
     "run": "Read a video, camera or picture; show, write or stream the result.",
     "models": "List the networks; show, import or fetch one.",
+    "build": "Build a TensorRT plan of a network.",
     "bench": "Measure how fast this machine is, beside a plain transcode.",
     "doctor": "Check what this machine has and what is missing.",
 }

@@ -1,4 +1,4 @@
-"""The calibration run: a clip goes through the network in full precision, then with its convolutions in 8 bits.
+"""The calibration run: a clip goes through the network in full precision, then with convolutions in 8 bits.
 
 All of them if masks bear it, else as many as they do, the harmless ones first.
 """

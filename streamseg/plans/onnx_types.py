@@ -99,12 +99,34 @@ def halved(model: Any, *, io: str) -> Any:
     """Return the network in half precision; inputs and outputs stay float32 unless `io` is float16."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(
+    half = convert_float_to_float16(
         model,
         keep_io_types=io == "float32",
         op_block_list=list(_FULL_PRECISION),
         force_fp16_initializers=True,
     )
+    _sort(half.graph)
+    return half
+
+
+def _sort(graph: Any) -> None:
+    """Put every node after those it reads; the converter appends its casts of inputs at the end."""
+    waiting = [type(node).FromString(node.SerializeToString()) for node in graph.node]
+    made = {name for node in waiting for name in node.output}
+    del graph.node[:]
+    while waiting:
+        ready = [node for node in waiting if made.isdisjoint(_reads(node))]
+        if not ready:
+            raise ModelError("the network's nodes wait for each other")
+        graph.node.extend(ready)
+        made.difference_update(name for node in ready for name in node.output)
+        waiting = [node for node in waiting if not made.isdisjoint(node.output)]
+
+
+def _reads(node: Any) -> set[str]:
+    """Return what a node reads, also in the branches of an If or the body of a Loop."""
+    inner = [part for attribute in node.attribute for part in attribute.g.node]
+    return set(node.input).union(*map(_reads, inner))
 
 
 def _profiles(card: ModelCard, spec: PlanSpec) -> dict[str, Profile]:
@@ -155,7 +177,7 @@ def _open(model: Any, card: ModelCard, profiles: dict[str, Profile]) -> None:
             if axis and size and not size == low == high:
                 raise ModelError(
                     f"input {name!r} of {card.weights!r} has the fixed shape {stored}, asked for was "
-                    f"{list(profile.low)} to {list(profile.high)}; only a network with open sizes takes others"
+                    f"{list(profile.low)} to {list(profile.high)}; only networks with open sizes take others"
                 )
             if low == high:
                 axes[axis].dim_value = low

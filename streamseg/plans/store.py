@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,16 +40,17 @@ def ensure(
     spec: PlanSpec | None = None,
     *,
     calibration: Calibration | None = None,
-    force: bool = False,
+    anew: str = "",
     folder: Path | None = None,
     say: Say = lambda _line: None,
     watch: Watch = lambda _phase, _share: None,
 ) -> Plan:
     """Return a plan that fits this machine, built first unless there is one.
 
-    `calibration`: for int8; None takes the one kept last. `force`: build in any case. `folder`: of plans,
-    `plans_folder()` by default. `say` is told in a line why a plan is built, `watch` how far it is. Processes
-    that want the same plan build it once. Raises ModelError.
+    `calibration`: for int8; None takes the one kept last. `anew`: why to build although there may be a plan
+    that fits, such as "it does not load". `folder`: of plans, `plans_folder()` by default. `say` is told in
+    a line why a plan is built, `watch` how far it is. Processes that want the same plan build it once.
+    Raises ModelError.
     """
     spec, folder = spec or PlanSpec(), folder or plans_folder()
     gpu = probe().gpu
@@ -57,13 +58,17 @@ def ensure(
         calibration = None
     elif calibration is None:
         calibration = kept_calibration(card, folder)
-    order = Order(card, spec, installed(gpu), gpu, calibration)
+    package = installed(gpu)
+    order = Order(card, spec, package, gpu, calibration)
     path = folder / order.file_name
-    plan = None if force else find(path, order)[0]
-    if plan is not None:
-        return plan
-    with _alone(path, say):
-        plan, why = (None, "asked for") if force else find(path, order)
+    orders = [order] if package.needs_gpu or gpu is None else [order, replace(order, gpu=None)]
+    for one in [] if anew else orders:  # what was built where there was no GPU runs here too
+        plan, _ = find(folder / one.file_name, one)
+        if plan is not None:
+            return plan
+    _require_gpu(order)
+    with _alone(folder, say):
+        plan, why = (None, anew) if anew else find(path, order)
         if plan is not None:
             return plan
         say(f"building a plan for {card.name!r} ({spec.precision}, {order.target}): {why}")
@@ -127,24 +132,35 @@ def _nearest(folder: Path, order: Order) -> str:
     return "there is none yet"
 
 
-def _alone(path: Path, say: Say) -> AbstractContextManager[object]:
-    """Return a context in which no other process builds this plan. Raises ModelError."""
+def _require_gpu(order: Order) -> None:
+    if order.package.needs_gpu and order.gpu is None:
+        raise ModelError(
+            f"{order.package.name} builds plans only on the GPU they are for, here is none "
+            f"({probe().problem}); pip install 'streamseg[tensorrt-rtx]' builds them anywhere"
+        )
+
+
+def _alone(folder: Path, say: Say) -> AbstractContextManager[object]:
+    """Return a context in which no other process builds plans here: two would spoil each other's timings.
+
+    Raises ModelError.
+    """
     try:
         from filelock import FileLock, Timeout
     except ImportError as error:
         raise ModelError(
             "building plans needs package 'filelock'; install it using `pip install 'streamseg[tensorrt]'`"
         ) from error
-    lock = FileLock(path.with_suffix(".lock"))
+    lock = FileLock(folder / ".lock")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         try:
             return lock.acquire(timeout=0)
         except Timeout:
-            say("another process is building this plan; waiting for it")
+            say("another process is building a plan; waiting for it")
             return lock.acquire()
     except OSError as error:
-        raise ModelError(f"cannot write plans into {str(path.parent)!r}: {reason(error)}") from error
+        raise ModelError(f"cannot write plans into {str(folder)!r}: {reason(error)}") from error
 
 
 def _build(path: Path, order: Order, watch: Watch) -> None:
@@ -152,11 +168,6 @@ def _build(path: Path, order: Order, watch: Watch) -> None:
     from streamseg.plans.builder import build
 
     package, card = order.package, order.card
-    if package.needs_gpu and order.gpu is None:
-        raise ModelError(
-            f"{package.name} builds plans only on the GPU they are for, here is none ({probe().problem}); "
-            "pip install 'streamseg[tensorrt-rtx]' builds them anywhere"
-        )
     network = prepared(card, order.spec, order.calibration)
     timings = path.parent / f"{package.name}{package.version}-{order.target}.timing"
     timing = timings.read_bytes() if timings.is_file() else b""

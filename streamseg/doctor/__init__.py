@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
+from streamseg.doctor.fact import PIP, REINSTALL, Fact
+from streamseg.doctor.gpu import gpu
 from streamseg.errors import StreamsegError, reason
+
+__all__ = ["Fact", "facts"]
 
 OLDEST_PYTHON = (3, 11)
 
@@ -33,21 +32,6 @@ ENCODERS = {
 }
 """Encoders the common outputs need, and what for."""
 
-_PIP = f"{sys.executable} -m pip"
-_REINSTALL = f"{_PIP} install --force-reinstall"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """One line of the doctor's."""
-
-    what: str
-    found: str
-    state: Literal["good", "bad", "not needed"] = "good"
-    """Not needed: missing, and streamseg does its main job without."""
-    fix: str | None = None
-    """The command that helps."""
-
 
 def facts() -> Iterator[Fact]:
     """Look at everything, quickest first. Nothing here raises: what goes wrong is a fact too."""
@@ -58,9 +42,7 @@ def facts() -> Iterator[Fact]:
     yield onnxruntime()
     yield cameras()
     yield screen()
-    yield cuda()
-    yield package("TensorRT", "tensorrt", "tensorrt_rtx")
-    yield package("PyCUDA", "pycuda")
+    yield from gpu()
     yield from models()
     yield models_folder()
     yield cache()
@@ -94,7 +76,7 @@ def ffmpeg() -> Iterator[Fact]:
         import av.codec
     except ImportError as error:
         yield Fact(
-            what="FFmpeg", found=f"PyAV does not load: {reason(error)}", state="bad", fix=f"{_REINSTALL} av"
+            what="FFmpeg", found=f"PyAV does not load: {reason(error)}", state="bad", fix=f"{REINSTALL} av"
         )
         return
     libraries = ", ".join(
@@ -106,7 +88,7 @@ def ffmpeg() -> Iterator[Fact]:
     missing = {name: use for name, use in ENCODERS.items() if not _has_encoder(name)}
     if missing:
         found = "missing " + ", ".join(f"{name} ({use})" for name, use in missing.items())
-        yield Fact(what="encoders", found=found, state="bad", fix=f"{_REINSTALL} --only-binary av av")
+        yield Fact(what="encoders", found=found, state="bad", fix=f"{REINSTALL} --only-binary av av")
     else:
         yield Fact(what="encoders", found=", ".join(ENCODERS))
 
@@ -127,14 +109,14 @@ def opencv() -> Iterator[Fact]:
         import cv2
     except ImportError as error:
         found = f"does not load: {reason(error)}"
-        yield Fact(what="OpenCV", found=found, state="bad", fix=f"{_REINSTALL} opencv-python")
+        yield Fact(what="OpenCV", found=found, state="bad", fix=f"{REINSTALL} opencv-python")
         return
     yield Fact(what="OpenCV", found=cv2.__version__)
     gui = next(
         (line.split()[-1] for line in cv2.getBuildInformation().splitlines() if "GUI:" in line), "NONE"
     )
     if gui == "NONE":
-        fix = f"{_PIP} uninstall opencv-python-headless; {_REINSTALL} opencv-python"
+        fix = f"{PIP} uninstall opencv-python-headless; {REINSTALL} opencv-python"
         yield Fact(what="windows", found="this OpenCV cannot open any", state="not needed", fix=fix)
     else:
         yield Fact(what="windows", found=f"drawn by {gui}")
@@ -142,7 +124,7 @@ def opencv() -> Iterator[Fact]:
 
 def onnxruntime() -> Fact:
     """The runtime every machine can use."""
-    fix = f"{_REINSTALL} onnxruntime"
+    fix = f"{REINSTALL} onnxruntime"
     try:
         import onnxruntime as ort
     except ImportError as error:
@@ -180,51 +162,6 @@ def screen() -> Fact:
     )
 
 
-def cuda() -> Fact:
-    """NVIDIA's driver, asked directly: no GPU package is imported."""
-    library = "nvcuda.dll" if os.name == "nt" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(library)
-    except OSError:
-        return Fact(
-            what="CUDA driver", found=f"no {library}; the processor does the work", state="not needed"
-        )
-    if code := driver.cuInit(0):
-        found = f"{library} is there, but cuInit failed with error {code}; the processor does the work"
-        return Fact(
-            what="CUDA driver", found=found, state="not needed", fix="nvidia-smi   (says what is wrong)"
-        )
-    number, count = ctypes.c_int(), ctypes.c_int()
-    driver.cuDriverGetVersion(ctypes.byref(number))
-    driver.cuDeviceGetCount(ctypes.byref(count))
-    names = ", ".join(_gpu_name(driver, index) for index in range(count.value)) or "no GPU"
-    return Fact(what="CUDA driver", found=f"CUDA {number.value // 1000}.{number.value % 1000 // 10}, {names}")
-
-
-def _gpu_name(driver: ctypes.CDLL, index: int) -> str:
-    device = ctypes.c_int()
-    name = ctypes.create_string_buffer(256)
-    driver.cuDeviceGet(ctypes.byref(device), index)
-    driver.cuDeviceGetName(name, len(name), device)
-    return name.value.decode(errors="replace")
-
-
-def package(what: str, *modules: str) -> Fact:
-    """An optional package, found without importing it."""
-    found = []
-    for module in modules:
-        if find_spec(module) is None:
-            continue
-        distribution = module.replace("_", "-")
-        try:
-            found.append(f"{distribution} {version(distribution)}")
-        except PackageNotFoundError:
-            found.append(f"{distribution}, version unknown")
-    if not found:
-        return Fact(what=what, found="not installed", state="not needed")
-    return Fact(what=what, found=", ".join(found))
-
-
 def models() -> Iterator[Fact]:
     """Every card, and the weights that lie beside it, against the hash on the card. None are fetched."""
     from streamseg.models.files import embedded_folder, search_folders
@@ -254,10 +191,10 @@ def _model(path: Path, *, ours: bool) -> Fact:
 
 
 def _restore() -> str:
-    project = Path(__file__).resolve().parent.parent
+    project = Path(__file__).resolve().parent.parent.parent
     if (project / ".git").exists():
         return f"git -C {project} checkout -- engines"
-    return f"{_REINSTALL} --no-deps streamseg"
+    return f"{REINSTALL} --no-deps streamseg"
 
 
 def models_folder() -> Fact:
