@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import importlib
 import os
 import shutil
 import subprocess
@@ -84,7 +82,7 @@ def test_screen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def copy_of_project(folder: Path) -> Path:
     """What runs of the project, in a folder where it may be damaged."""
     for part in ("streamseg", "engines"):
-        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "plans"))
+        shutil.copytree(PROJECT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.plan"))
     return folder
 
 
@@ -172,31 +170,6 @@ def test_old_python_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.python().state == "bad"
 
 
-class Driver:
-    """Answers like NVIDIA's library: one GPU, or a failing cuInit."""
-
-    def __init__(self, code: int = 0) -> None:
-        self._code = code
-
-    def cuInit(self, flags: int) -> int:  # noqa: D102  (the driver's)
-        return self._code
-
-    def cuDriverGetVersion(self, number: object) -> int:  # noqa: D102
-        ctypes.cast(number, ctypes.POINTER(ctypes.c_int)).contents.value = 12080  # type: ignore[arg-type]
-        return 0
-
-    def cuDeviceGetCount(self, count: object) -> int:  # noqa: D102
-        ctypes.cast(count, ctypes.POINTER(ctypes.c_int)).contents.value = 1  # type: ignore[arg-type]
-        return 0
-
-    def cuDeviceGet(self, device: object, index: int) -> int:  # noqa: D102
-        return 0
-
-    def cuDeviceGetName(self, name: ctypes.Array[ctypes.c_char], length: int, device: object) -> int:  # noqa: D102
-        name.value = b"Some GPU"
-        return 0
-
-
 def test_cameras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cameras are listed; one that may not be opened is told with the command that helps."""
     monkeypatch.setattr("streamseg.sources.camera.list_cameras", lambda: ["/dev/null"])
@@ -221,34 +194,6 @@ def test_elsewhere_the_desktop_is_the_screen(monkeypatch: pytest.MonkeyPatch) ->
     """macOS and Windows have no DISPLAY to look for."""
     monkeypatch.setattr(sys, "platform", "darwin")
     assert doctor.screen().state == "good"
-
-
-def test_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a driver, its CUDA version and the GPUs are told."""
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
-    found = doctor.cuda()
-    assert (found.state, found.found) == ("good", "CUDA 12.8, Some GPU")
-
-
-def test_driver_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A driver that is installed and does not work is told apart from none."""
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver(code=100))
-    found = doctor.cuda()
-    assert found.state == "not needed"
-    assert "cuInit failed with error 100" in found.found
-
-
-def test_optional_package_is_found_without_importing_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """GPU packages are looked for, never imported: importing one may be what fails."""
-    (tmp_path / "tensorrt_rtx").mkdir()
-    (tmp_path / "tensorrt_rtx" / "__init__.py").write_text("raise RuntimeError('imported')")
-    (tmp_path / "tensorrt_rtx-1.2.dist-info").mkdir()
-    (tmp_path / "tensorrt_rtx-1.2.dist-info" / "METADATA").write_text("Name: tensorrt-rtx\nVersion: 1.2\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    importlib.invalidate_caches()
-    assert doctor.package("TensorRT", "tensorrt", "tensorrt_rtx").found == "tensorrt-rtx 1.2"
 
 
 def test_plain_terminals_get_plain_marks() -> None:

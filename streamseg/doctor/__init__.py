@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
-from streamseg.doctor.gpu import gpu
+from streamseg.doctor.gpu import gpu_facts
 from streamseg.errors import StreamsegError, reason
 
 __all__ = ["Fact", "facts"]
@@ -42,7 +42,7 @@ def facts() -> Iterator[Fact]:
     yield onnxruntime()
     yield cameras()
     yield screen()
-    yield from gpu()
+    yield from gpu_facts()
     yield from models()
     yield models_folder()
     yield cache()

@@ -42,7 +42,7 @@ _INIT = {
 """What helps when cuInit fails with a code of cuda.h."""
 
 
-def gpu() -> Iterator[Fact]:
+def gpu_facts() -> Iterator[Fact]:
     """Look at the driver, the card and the packages that use it."""
     found, versions = probe(), installed()
     yield driver(found, card_seen=nvidia_card())

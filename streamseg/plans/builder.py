@@ -174,9 +174,10 @@ def _monitor(trt: Any, watch: Watch) -> Any:
 
         def phase_finish(self, phase_name: str) -> None:
             self._phases.pop(phase_name, None)
+            self._tell(phase_name)
 
         def _tell(self, phase: str) -> None:
-            share = 0.0
+            share = 0.0 if self._phases else 1.0
             for done, steps in reversed(self._phases.values()):
                 share = min(1.0, (done + share) / steps)
             try:
