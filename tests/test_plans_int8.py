@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from streamseg import sources
 from streamseg.errors import ModelError
 from streamseg.models import find_model
 from streamseg.plans import Calibration, PlanSpec, ensure, keep_calibration
@@ -20,6 +22,7 @@ from streamseg.plans.onnx_types import prepared
 from tests import networks
 from tests.planning import needs_tensorrt, portrait, rtx, run, shared
 
+PORTRAIT = Path(sources.__file__).parent / "portrait.jpg"
 INT8 = PlanSpec(precision="int8")
 CARD = find_model("selfie")
 
@@ -96,6 +99,10 @@ def test_codes_and_scales_give_the_weights_back(calibration: Calibration) -> Non
 @needs_tensorrt
 def test_tensorrt_takes_it(calibration: Calibration, tmp_path: Path) -> None:
     """TensorRT-RTX builds a plan with the quantisation in it; it is found again without the clip."""
+    try:
+        rtx().require("int8")
+    except ModelError as error:
+        pytest.skip(f"needs TensorRT-RTX 1.7: {error}")
     log: list[str] = []
     build(rtx(), prepared(CARD, INT8, calibration), INT8, hear=log.append)
     assert any("QuantizeLinear" in line for line in log)
@@ -142,6 +149,15 @@ def black(folder: Path) -> str:
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), "rgb24")))
         file.mux(stream.encode())
     return str(path)
+
+
+def test_a_folder_of_pictures_is_taken_whole(tmp_path: Path) -> None:
+    """Of a clip every fifth frame is looked at, of a folder every picture."""
+    for name in "abc":
+        shutil.copy(PORTRAIT, tmp_path / f"{name}.jpg")
+    card = networks.bright_two_classes(tmp_path, size=32)
+    assert calibrate(card, str(tmp_path / "?.jpg")).frames == 3
+    assert calibrate(card, "demo:64x64@10,1s").frames == 2
 
 
 def test_all_convolutions_where_all_bear_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from streamseg.plans import Plan, PlanSpec, ensure, plans_folder, store
 from streamseg.plans.package import Package
 from tests import networks
 from tests.commandline import PROJECT
-from tests.planning import RTX4090, needs_tensorrt
+from tests.planning import RTX4090, TURING, needs_tensorrt
 
 pytestmark = needs_tensorrt
 
@@ -193,6 +193,8 @@ def test_a_plan_built_without_a_gpu_runs_with_one(
     on(monkeypatch, RTX4090)
     assert building() == plan
     assert len(building.said) == 1
+    on(monkeypatch, TURING)  # compute capability 7.5 is none of those targets
+    assert building() != plan
 
 
 def test_tensorrt_builds_nothing_without_a_gpu(building: Building, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +63,8 @@ def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 def test_every_documented_command_runs(material: Path, command: str) -> None:
     """A command copied from the documentation ends with exit code 0 and writes what it names."""
     words = shlex.split(command, comments=True)
+    if words[1] == "build" and find_spec("tensorrt_rtx") is None:
+        pytest.skip("needs TensorRT-RTX: pip install tensorrt-rtx")
     program = [str(PROJECT / "run_stream.py")] if words[0] == "./run_stream.py" else ["-m", "streamseg"]
     done = run([sys.executable, *program, *words[1:]], material)
     assert done.returncode == 0, done.stderr

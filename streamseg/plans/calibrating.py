@@ -22,7 +22,7 @@ from streamseg.scores import ScoreReader
 from streamseg.sources import open_source
 
 FRAMES = 64
-"""Taken from the clip, one of every `STEP`."""
+"""Taken at most: every picture of a folder, of a clip one of every `STEP`."""
 STEP = 5
 _COMPARED = 8
 """Frames on which each convolution is tried alone."""
@@ -167,7 +167,8 @@ class _Trial:
     def _frames(self, clip: str) -> Iterator[tuple[NDArray[np.float32], Placement]]:
         scale = NetworkInput(self._card.input)
         with open_source(clip, live=False) as source:
-            for frame in islice(source, 0, FRAMES * STEP, STEP):
+            chosen = (f for number, f in enumerate(source) if f.name is not None or number % STEP == 0)
+            for frame in islice(chosen, FRAMES):
                 tensor, placement = scale(frame.picture)
                 yield tensor.copy(), placement
 

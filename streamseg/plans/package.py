@@ -19,6 +19,9 @@ Version = tuple[int, ...]
 RANGES: dict[str, tuple[Version, Version]] = {"tensorrt": ((10, 13), (12,)), "tensorrt_rtx": ((1,), (2,))}
 """Module name -> the oldest version that works and the first that may not."""
 
+_RTX_INT8 = (1, 7)
+"""1.4.0 and 1.6.1 refuse every quantised convolution of the embedded models, 1.7.1 takes them all."""
+
 EXTRAS = {
     "tensorrt": "pip install 'streamseg[tensorrt]' (CUDA 13) or 'streamseg[tensorrt-cu12]'",
     "tensorrt_rtx": "pip install 'streamseg[tensorrt-rtx]'",
@@ -49,6 +52,18 @@ class Package:
         """Strongly typed networks: asked for before TensorRT 11, the only kind from there on."""
         flag = getattr(self.module.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
         return 0 if flag is None else 1 << int(flag)
+
+    def require(self, precision: str) -> None:
+        """Raise ModelError where it cannot build a precision."""
+        if precision == "int8" and self.name == "tensorrt_rtx" and number(self.version) < _RTX_INT8:
+            raise ModelError(
+                f"{self.name} {self.version} builds no convolutions in 8 bits, {_dotted(_RTX_INT8)} does; "
+                f"update it: pip install --upgrade {self.name.replace('_', '-')}"
+            )
+
+    def carries(self, gpu: Gpu) -> bool:
+        """Whether a plan for the usual targets runs on a GPU: compute capability 8.0 and later, RTX only."""
+        return self.name == "tensorrt_rtx" and gpu.compute_capability >= (8, 0)
 
     def aim(self, config: Any, gpu: Gpu | None) -> None:
         """Have a plan built for one GPU; for the usual targets without one, or for one it cannot name."""

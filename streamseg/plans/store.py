@@ -59,9 +59,10 @@ def ensure(
     elif calibration is None:
         calibration = kept_calibration(card, folder)
     package = installed(gpu)
+    package.require(spec.precision)
     order = Order(card, spec, package, gpu, calibration)
     path = folder / order.file_name
-    orders = [order] if package.needs_gpu or gpu is None else [order, replace(order, gpu=None)]
+    orders = [order, replace(order, gpu=None)] if gpu and package.carries(gpu) else [order]
     for one in [] if anew else orders:  # what was built where there was no GPU runs here too
         plan, _ = find(folder / one.file_name, one)
         if plan is not None:
