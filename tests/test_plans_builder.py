@@ -15,7 +15,7 @@ from onnx import helper
 from streamseg.errors import ModelError
 from streamseg.models import find_model
 from streamseg.plans import PlanSpec, Precision, TensorSpec, package
-from streamseg.plans.builder import Built, build
+from streamseg.plans.builder import Built, _configure, build
 from streamseg.plans.onnx_types import Network, prepared
 from streamseg.plans.package import Package
 from tests import networks
@@ -176,8 +176,9 @@ def test_timings_are_taken_along(monkeypatch: pytest.MonkeyPatch) -> None:
     network = prepared(find_model("selfie"), PlanSpec())
     first = build(rtx(), network, PlanSpec())
     assert first.timing
-    second: Built = build(rtx(), network, PlanSpec(), timing=first.timing)
-    assert second.data == first.data
+    for timing in (first.timing, b"damaged"):
+        second: Built = build(rtx(), network, PlanSpec(), timing=timing)
+        assert second.data == first.data
 
 
 def test_one_code_path_for_all_packages() -> None:
@@ -261,3 +262,17 @@ def test_a_network_made_by_a_test(tmp_path: Path) -> None:
     card = networks.bright_two_classes(tmp_path)
     built = build(rtx(), prepared(card, PlanSpec()), PlanSpec())
     assert built.outputs[0].shape == (1, 2, 128, 128)
+
+
+def test_precision_and_workspace_reach_tensorrt() -> None:
+    """Full precision is full: no TF32. The workspace is limited to the MiB asked for."""
+    trt = rtx().module
+    builder = trt.Builder(trt.Logger(trt.Logger.ERROR))
+    for spec, tf32 in (
+        (PlanSpec(precision="fp32", workspace_mb=64), False),
+        (PlanSpec(workspace_mb=64), True),
+    ):
+        config = builder.create_builder_config()
+        _configure(trt, builder, config, prepared(find_model("selfie"), spec), spec)
+        assert config.get_flag(trt.BuilderFlag.TF32) is tf32
+        assert config.get_memory_pool_limit(trt.MemoryPoolType.WORKSPACE) == 64 << 20

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from streamseg import sources
 from streamseg.errors import ModelError
@@ -19,6 +19,7 @@ from streamseg.plans import Calibration, PlanSpec, ensure, keep_calibration
 from streamseg.plans.builder import build
 from streamseg.plans.calibrating import calibrate
 from streamseg.plans.onnx_types import prepared
+from streamseg.plans.package import number
 from tests import networks
 from tests.planning import needs_tensorrt, portrait, rtx, run, shared
 
@@ -182,3 +183,36 @@ def test_a_real_clip(data: Path) -> None:
     found = calibrate(find_model("selfie-landscape"), str(clip))
     assert found.iou >= 0.99
     assert len(found.ranges) >= 40
+
+
+@needs_tensorrt
+@pytest.mark.parametrize(("groups", "kernel"), [(1, (4, 6, 2, 2)), (2, (4, 3, 2, 2))])
+def test_transposed_convolutions_have_a_scale_per_channel(
+    tmp_path: Path, groups: int, kernel: tuple[int, ...]
+) -> None:
+    """Their kernels hold output channels on the second axis, grouped ones on the first beside it."""
+    rng = np.random.default_rng(0)
+    weights = rng.normal(size=kernel).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["picture", "spread"], ["four"]),
+        helper.make_node("ConvTranspose", ["four", "kernel"], ["scores"], group=groups, strides=[2, 2]),
+    ]
+    constants = {"spread": rng.normal(size=(4, 3, 1, 1)).astype(np.float32), "kernel": weights}
+    networks.save(
+        tmp_path / "up.onnx", nodes, [("picture", [1, 3, 32, 32])], [("scores", [1, 6, 64, 64])], constants
+    )
+    card = networks.card(tmp_path, "up.onnx", classes=tuple("abcdef"), foreground=("a",))
+    found = Calibration(card.sha256, {"scores": 4.0}, 2, 1.0, "", 1)
+    network = prepared(card, INT8, found)
+    stored = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_from_string(network.onnx).graph.initializer
+    }
+    axis = 1 if groups == 1 else 0
+    assert len(stored["scores_scales"]) == kernel[axis]
+    steps = np.expand_dims(
+        stored["scores_scales"].astype(np.float32), tuple(a for a in range(4) if a != axis)
+    )
+    assert (np.abs(stored["scores_codes"] * steps - weights) <= 0.51 * steps).all()
+    if number(rtx().version) >= (1, 7):
+        build(rtx(), network, INT8)

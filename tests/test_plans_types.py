@@ -15,7 +15,7 @@ from streamseg.errors import ModelError, UsageError
 from streamseg.models import find_model
 from streamseg.models.card import InputSpec, StateSpec
 from streamseg.plans import PlanSpec
-from streamseg.plans.onnx_types import prepared
+from streamseg.plans.onnx_types import _ratio, prepared
 from tests import networks
 from tests.planning import portrait, run, shared
 
@@ -197,3 +197,10 @@ def test_nonsense_is_refused(wrong: dict[str, object], said: str) -> None:
     """What no plan can be is a usage error before anything is built."""
     with pytest.raises(UsageError, match=said):
         PlanSpec(**wrong)  # type: ignore[arg-type]
+
+
+def test_scales_reach_the_size_they_stand_for() -> None:
+    """Whatever float32 makes of the ratio of two sizes, their product rounds down to the new one."""
+    for old in range(1, 200):
+        for new in range(1, 200):
+            assert int(np.float32(old) * np.float32(_ratio(old, new))) == new

@@ -1,7 +1,7 @@
 """Engine plans: a network as TensorRT wants it, built once for a machine and found again.
 
-`ensure(card)` is all a runtime needs. Building imports TensorRT and onnx, finding does not import onnx; only
-loading a plan needs a GPU, and that happens elsewhere.
+`ensure(card)` is all a runtime needs, with the module that `package.installed(gpu)` found to load it.
+Building imports TensorRT, onnx and filelock, finding TensorRT alone; only loading a plan needs a GPU.
 """
 
 from __future__ import annotations

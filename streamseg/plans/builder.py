@@ -63,7 +63,8 @@ def build(
     package.aim(config, gpu)
     _configure(trt, builder, config, network, spec)
     if package.times_kernels:
-        config.set_timing_cache(config.create_timing_cache(timing), False)
+        cache = config.create_timing_cache(timing) or config.create_timing_cache(b"")
+        config.set_timing_cache(cache, False)
     plan = builder.build_serialized_network(definition, config)
     if interrupt := log.interrupt or monitor.interrupt:
         raise interrupt
