@@ -69,7 +69,8 @@ def test_int8_wants_a_clip_once(cli: Cli, tmp_path: Path) -> None:
     [
         (["nothing"], 2, "no model 'nothing'"),
         (["--precision", "fp8"], 2, "'fp8'"),
-        (["--batch", "0"], 2, "no whole number from 1 to 64"),
+        (["--batch", "0"], 2, "no whole number of 1 or more"),
+        (["--batch", "65"], 2, "pass 1 to 64"),
         (["--size", "big"], 2, "'big' is no size"),
         (["--size", "64x64,128x128"], 2, "is no size and no range"),
         (["--size", "64x64"], 1, "has the fixed shape [1, 3, 256, 256]"),

@@ -224,7 +224,7 @@ def test_stdout_that_takes_nothing_is_one_line() -> None:
         assert run.wait(timeout=30) == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["doctor", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["doctor", "--help"], ["build", "--help"]])
 def test_help_comes_at_once(arguments: list[str]) -> None:
     """Nothing heavy is imported to explain the program, so help also works where a package is broken."""
     heavy = ("av", "cv2", "numpy", "onnxruntime", "rich")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,9 +13,11 @@ from streamseg.cli.progress import say
 from streamseg.cli.values import size, whole
 from streamseg.errors import UsageError
 from streamseg.gpu.driver import probe
-from streamseg.models import ModelCard, find_model
-from streamseg.plans import Plan, PlanSpec, Precision, ensure, keep_calibration
-from streamseg.plans.plan import MAX_BATCH, Size
+
+if TYPE_CHECKING:
+    from streamseg.models import ModelCard
+    from streamseg.plans import Plan, Precision
+    from streamseg.plans.plan import Size
 
 
 def sizes(text: str) -> tuple[Size, Size, Size]:
@@ -34,9 +37,7 @@ def sizes(text: str) -> tuple[Size, Size, Size]:
     "--precision", type=click.Choice(["fp32", "fp16", "int8"]), default="fp16", help="What layers compute in."
 )
 @click.option("--calibrate", metavar="CLIP", help="For int8: a clip like those to come.")
-@click.option(
-    "--batch", type=whole(low=1, high=MAX_BATCH), metavar="N", default=1, help="1 to N pictures at once."
-)
+@click.option("--batch", type=whole(low=1), metavar="N", default=1, help="1 to N pictures at once.")
 @click.option(
     "--size",
     "ranged",
@@ -69,6 +70,9 @@ def command(
     A run builds what it needs by itself; this does it beforehand. Without a GPU only TensorRT-RTX builds
     plans: for its usual targets, to be run on a machine that has one.
     """
+    from streamseg.models import find_model
+    from streamseg.plans import PlanSpec, ensure
+
     if calibrate and precision != "int8":
         raise UsageError(f"a clip to calibrate on is for --precision int8, not {precision}")
     spec = PlanSpec(precision=precision, batch=batch, sizes=ranged, workspace_mb=workspace)
@@ -84,6 +88,7 @@ def command(
 def _calibrate(
     card: ModelCard, clip: str, watch: Callable[[str, float], None], tell: Callable[[str], None]
 ) -> None:
+    from streamseg.plans import keep_calibration
     from streamseg.plans.calibrating import calibrate
 
     found = calibrate(card, clip, watch=watch)

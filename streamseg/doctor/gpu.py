@@ -18,7 +18,6 @@ from pathlib import Path
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
 from streamseg.errors import ModelError
 from streamseg.gpu.driver import Driver, Gpu, probe
-from streamseg.plans.package import supported
 
 OLDEST_GPU = (7, 5)
 """Compute capability that TensorRT 10.13 and newer still build for."""
@@ -99,6 +98,8 @@ def tensorrt(found: Driver, versions: Versions, loads: Loads) -> Fact:
 
 def _fault(found: Driver, there: Versions, versions: Versions, loads: Loads) -> Fact | None:
     """Return what is wrong with an installed TensorRT."""
+    from streamseg.plans.package import supported
+
     what = "TensorRT"
     for name, module in _TENSORRTS.items():
         owners = [one for one in there if one.removesuffix("-cu12").removesuffix("-cu13") == name]
