@@ -287,22 +287,6 @@ def test_a_picture_that_is_refused_is_no_fault_of_the_sound(tmp_path: Path) -> N
     assert [each.name for each in tmp_path.iterdir()] == ["in.mp4"]
 
 
-def test_sound_that_breaks_the_header_is_encoded_anew_and_says_why(tmp_path: Path) -> None:
-    """FLV claims MP3 of 16 kHz for its own and refuses it in the header: the note names the reason."""
-    make_clip(tmp_path / "in.mkv", audio="libmp3lame", audio_rate=16_000)
-    sink = copy_clip(tmp_path / "in.mkv", tmp_path / "out.flv")
-    assert sink.audio == "encoded"
-    assert sink.notes[0].startswith("sound was encoded anew: flv refuses it copied: ")
-
-
-@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_alaw", "pcm_mulaw"])
-def test_telephone_sound_into_flv_is_encoded(tmp_path: Path, codec: str) -> None:
-    """PCM of 8 kHz, on which FLV's muxer would abort the whole process, becomes AAC."""
-    make_clip(tmp_path / "in.mov", audio=codec, audio_rate=8000)
-    sink = copy_clip(tmp_path / "in.mov", tmp_path / "out.flv")
-    assert sink.audio == "encoded"
-
-
 def test_a_silent_clip_has_no_offset(tmp_path: Path) -> None:
     """Without sound there is none, and no distance to it."""
     make_clip(tmp_path / "in.mp4", frames=5)

@@ -30,7 +30,7 @@ from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format
-from streamseg.sinks.tracks import TrackWriter, Treatment, chapters_until, clean, describe, silent
+from streamseg.sinks.tracks import TrackWriter, chapters_until, clean, describe, silent
 from streamseg.sinks.video import VideoTrack
 
 _MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
@@ -87,7 +87,7 @@ class MediaSink(Sink):
         self._pipe: PipeWriter | None = None
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
-        """Open encoder and container; sound is copied, else encoded, else left out."""
+        """Open encoder and container, and in it what it can hold of sound and subtitles."""
         if self._spec.silent:
             self.notes += silent(repr(self._extension), tracks)
             tracks = replace(tracks, streams=(), chapters=())
@@ -95,33 +95,25 @@ class MediaSink(Sink):
         try:
             with self._failures():
                 self._video = self._video_track(video, first)
-                self._open_with_sound(tracks)
+                self._open_with(tracks)
         except (SinkError, UsageError):
             self.abort()
             raise
 
-    def _open_with_sound(self, tracks: Tracks) -> None:
-        """Where the header is refused, sound is to blame until it is refused without any too."""
-        if not tracks.streams:
-            self._open(tracks, "none")
-            return
-        attempts: tuple[tuple[Treatment, str], ...] = (
-            ("copied", "encoded anew"),
-            ("encoded", "left out, and subtitles too"),
-        )
-        for sound, instead in attempts:
-            try:
-                self._open(tracks, sound)
-                return
-            except av.FFmpegError as error:
-                if isinstance(error, OSError):  # no place to write to, whatever shall be written
-                    raise
-                self._close_container()
-                self._target.discard()
-                self.notes.append(
-                    f"sound was {instead}: {self._spec.format} refuses it {sound}: {reason(error)}"
-                )
-        self._open(replace(tracks, streams=()), "none")
+    def _open_with(self, tracks: Tracks) -> None:
+        """Where the header is refused, the tracks are to blame until it is refused without any too."""
+        try:
+            self._open(tracks)
+        except av.FFmpegError as error:
+            if (
+                isinstance(error, OSError) or not tracks.streams
+            ):  # no place to write to, or no fault of theirs
+                raise
+            self._close_container()
+            self._target.discard()
+            self._open(replace(tracks, streams=()))
+            why = f"{self._spec.format} refuses them together: {reason(error)}"
+            self.notes.append(f"sound and subtitles were left out: {why}")
 
     def write(self, frame: Frame) -> None:
         """Encode one frame at its own time."""
@@ -196,7 +188,7 @@ class MediaSink(Sink):
                 asked = f"{option} {getattr(before, option)!r}"
                 self.notes.append(f"{self.uri!r} is written without {asked}: {why.partition(';')[0]}")
 
-    def _open(self, tracks: Tracks, sound: Treatment) -> None:
+    def _open(self, tracks: Tracks) -> None:
         options = dict(self._spec.options)
         if self._spec.iso:
             options["movie_timescale"] = str(_common_timescale(self._video, tracks))
@@ -214,7 +206,7 @@ class MediaSink(Sink):
         self._video.open(container, self.uri)
         if tracks.picture is not None:
             describe(self._video.stream, tracks.picture)
-        self._tracks = TrackWriter(container, self._spec, tracks, sound, self._video.clock.shift)
+        self._tracks = TrackWriter(container, self._spec, tracks, self._video.clock.shift)
         container.start_encoding()
         self.audio = self._tracks.audio
 

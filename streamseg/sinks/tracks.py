@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from io import BytesIO
 from typing import Any, Literal, Protocol, TypeAlias
 
 import av
@@ -16,7 +17,7 @@ from streamseg.sinks.containers import Container, holds
 from streamseg.sinks.sound import EncodedTrack
 
 Treatment: TypeAlias = Literal["copied", "encoded", "none"]
-"""What happens to sound, best first; a container that refuses its header with one is tried with the next."""
+"""What became of sound, best first."""
 
 _KEPT_METADATA = ("language", "title", "handler_name", "comment")
 
@@ -48,14 +49,12 @@ class Track(Protocol):
 class TrackWriter:
     """All the streams beside the picture. Made before the header is written, fed after it."""
 
-    def __init__(
-        self, container: OutputContainer, spec: Container, tracks: Tracks, sound: Treatment, shift: Fraction
-    ) -> None:
+    def __init__(self, container: OutputContainer, spec: Container, tracks: Tracks, shift: Fraction) -> None:
         self._spec = spec
         self.notes: list[str] = []
         self._by_stream: dict[int, Track] = {}
         for stream in tracks.streams:
-            track = self._open(container, stream, sound, shift)
+            track = self._open(container, stream, shift)
             if track is not None:
                 describe(track.stream, stream)
                 self._by_stream[stream.index] = track
@@ -100,9 +99,7 @@ class TrackWriter:
         for track in self._by_stream.values():
             track.finish()
 
-    def _open(
-        self, container: OutputContainer, stream: Stream, sound: Treatment, shift: Fraction
-    ) -> Track | None:
+    def _open(self, container: OutputContainer, stream: Stream, shift: Fraction) -> Track | None:
         spec, name = self._spec, _named(stream)
         if stream.type == "attachment" and spec.format == "matroska":
             container.add_stream_from_template(stream)
@@ -110,16 +107,23 @@ class TrackWriter:
         if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
             self.notes.append(f"{name} was left out: it is neither sound nor subtitles that can be read")
             return None
-        try:
-            if holds(spec, stream.codec_context.codec) and (stream.type != "audio" or sound == "copied"):
+        refused = None
+        if holds(spec, stream.codec_context.codec):
+            refused = _refusal(spec, stream)
+            if refused is None:
                 return CopiedTrack(container, stream, shift, strict=spec.format not in _SAME_TIME_TWICE)
-            if stream.type == "audio" and sound != "none":
-                return EncodedTrack(container, stream, spec.sound, shift)
+        because = "" if refused is None else f": {refused}"
+        if stream.type != "audio":
+            self.notes.append(f"{name} was left out: {spec.format} cannot hold it{because}")
+            return None
+        try:
+            track = EncodedTrack(container, stream, spec.sound, shift)
         except (av.FFmpegError, ValueError) as error:
             self.notes.append(f"{name} was left out: it cannot be encoded anew: {reason(error)}")
             return None
-        self.notes.append(f"{name} was left out: {spec.format} cannot hold it")
-        return None
+        if refused is not None:
+            self.notes.append(f"{name} was encoded anew: {spec.format} refuses it copied{because}")
+        return track
 
     def _note_once(self, note: str) -> None:
         if note not in self.notes:
@@ -177,6 +181,21 @@ class CopiedTrack:
 def _tick(stream: Stream) -> Fraction:
     """Known from the moment the header is written."""
     return Fraction(stream.time_base or 1)
+
+
+def _refusal(spec: Container, stream: Stream) -> str | None:
+    """Why no header can be written with a copy of the track; None if one can. Libavformat names codecs as a
+    container's own that its muxer refuses in some shape or at some rate: only trying tells. That the track is
+    alone, in memory, tells its own faults from those of the others."""
+    if spec.format == "rtsp":  # which has no header without a server
+        return None
+    try:
+        with av.open(BytesIO(), "w", spec.format) as container:
+            container.add_stream_from_template(stream)
+            container.start_encoding()
+    except (av.FFmpegError, ValueError) as error:
+        return reason(error)
+    return None
 
 
 def describe(target: Stream, source: Stream) -> None:
