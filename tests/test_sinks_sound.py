@@ -11,7 +11,7 @@ import pytest
 
 from streamseg.frame import Tracks, VideoFormat
 from streamseg.sinks import open_sink
-from tests.clips import TICKS, frame_times
+from tests.clips import TICKS, frame_times, packets_of
 from tests.sinking import beep, copy_clip, made_frames, onset, sound_clip
 
 ONE_FRAME = 0.0214
@@ -107,3 +107,41 @@ def test_damaged_sound_is_left_out_and_said(tmp_path: Path) -> None:
     assert sink.notes[0] == "webm stores times in steps of 1 ms: up to 0.333 ms off"
     assert sink.notes[1].startswith("a packet of track 1 was left out: ")
     assert onset(after) == pytest.approx(onset(before), abs=ONE_FRAME)
+
+
+def unplaced_sound(path: Path, channels: int) -> Path:
+    """A second of PCM of which the container notes only the number of channels, beside a picture."""
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("mpeg4", rate=30)
+        video.width, video.height = 64, 48
+        sound = container.add_stream("pcm_s16le", rate=48_000)
+        sound.codec_context.layout = f"{channels}C"
+        for frame in made_frames(range(30), time_base=Fraction(1, 30), duration=1):
+            container.mux(video.encode(frame.picture))
+        container.mux(video.encode(None))
+        noise = np.random.default_rng(0).integers(-9000, 9000, (1, 48_000 * channels), np.int16)
+        tone = av.AudioFrame.from_ndarray(noise, format="s16", layout=f"{channels}C")
+        tone.sample_rate, tone.pts, tone.time_base = 48_000, 0, Fraction(1, 48_000)
+        container.mux([*sound.encode(tone), *sound.encode(None)])
+    return path
+
+
+@pytest.mark.parametrize("target", ["mp4", "mov"])
+@pytest.mark.parametrize("source", ["avi", "mkv", "nut"])
+@pytest.mark.parametrize("channels", [1, 2, 16])
+def test_pcm_of_unnamed_channels_is_copied(tmp_path: Path, channels: int, source: str, target: str) -> None:
+    """AVI, Matroska and NUT say of PCM only how many channels it has; MP4, which must say which, gets it."""
+    before = unplaced_sound(tmp_path / f"in.{source}", channels)
+    after = tmp_path / f"out.{target}"
+    assert copy_clip(before, after).audio == "copied"
+    assert b"".join(part for _, part in packets_of(after)) == b"".join(part for _, part in packets_of(before))
+
+
+@pytest.mark.parametrize("target", ["mp4", "webm"])
+def test_a_number_of_channels_that_means_nothing_is_said(tmp_path: Path, target: str) -> None:
+    """Nine channels are no layout: where one is needed the picture is kept and the note says what is lost."""
+    sink = copy_clip(unplaced_sound(tmp_path / "in.mkv", 9), tmp_path / f"out.{target}")
+    lost = "audio track 1 (pcm_s16le) was left out: it cannot be encoded anew"
+    assert sink.audio == "none"
+    assert f"{lost}: nobody knows what its 9 channels are" in sink.notes
+    assert len(frame_times(tmp_path / f"out.{target}")) == 30

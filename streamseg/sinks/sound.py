@@ -19,6 +19,12 @@ from av.stream import Stream
 
 _BIT_RATE_PER_CHANNEL = 80_000
 
+USUAL_LAYOUTS = {
+    1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1",
+    10: "5.1.4", 12: "7.1.4", 14: "9.1.4", 16: "9.1.6", 24: "22.2",
+}  # fmt: skip
+"""What a number of channels means where nothing else is said: as FFmpeg's resampler takes it."""
+
 _LARGEST_DRIFT = Fraction(1, 100)
 """Seconds by which decoded sound may leave its sample clock (containers round) before that is set anew."""
 
@@ -31,6 +37,8 @@ class EncodedTrack:
         self.begin: Fraction | None = None
         self.before_zero = False
         self._decoder = _own_decoder(stream)
+        if unknown(self._decoder.layout):
+            raise ValueError(f"nobody knows what its {self._decoder.layout.name} are")
         rate, layout = _sound_format(encoder, self._decoder.sample_rate, self._decoder.layout)
         self._container = container
         self.stream = cast(AudioStream, container.add_stream(encoder, rate=rate))
@@ -96,6 +104,16 @@ class EncodedTrack:
         self._clock += length
 
 
+def unplaced(layout: AudioLayout) -> bool:
+    """Tell whether only the number of channels is known: PCM in AVI, Matroska and NUT says no more."""
+    return layout.name == f"{layout.nb_channels} channels"
+
+
+def unknown(layout: AudioLayout) -> bool:
+    """Tell whether that number says nothing either."""
+    return unplaced(layout) and layout.nb_channels not in USUAL_LAYOUTS
+
+
 def _own_decoder(stream: Stream) -> AudioCodecContext:
     """A decoder like the stream's own, which belongs to the source's thread. A null muxer makes it from the
     stream's parameters; nothing is ever written."""
@@ -111,7 +129,7 @@ def _sound_format(encoder: str, rate: int, layout: AudioLayout) -> tuple[int, st
     rates = codec.audio_rates
     if rates and rate not in rates:
         rate = min(rates, key=lambda each: (each < rate, abs(each - rate)))
-    plain = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}.get(layout.nb_channels, "stereo")
+    plain = USUAL_LAYOUTS.get(layout.nb_channels, "stereo")
     for name in (layout.name, plain, "stereo"):
         context = av.CodecContext.create(encoder, "w")
         assert isinstance(context, AudioCodecContext)

@@ -8,13 +8,14 @@ from io import BytesIO
 from typing import Any, Literal, Protocol, TypeAlias
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.container import OutputContainer
 from av.stream import Stream
 
 from streamseg.errors import reason
 from streamseg.frame import Tracks
 from streamseg.sinks.containers import Container, holds
-from streamseg.sinks.sound import EncodedTrack
+from streamseg.sinks.sound import USUAL_LAYOUTS, EncodedTrack, unknown, unplaced
 
 Treatment: TypeAlias = Literal["copied", "encoded", "none"]
 """What became of sound, best first."""
@@ -139,6 +140,7 @@ class CopiedTrack:
         self.before_zero = False
         self._container = container
         self.stream = container.add_stream_from_template(stream)
+        _place_channels(self.stream)
         self._shift = shift
         self._step = 1 if strict else 0
         self._last: int | None = None
@@ -183,12 +185,22 @@ def _tick(stream: Stream) -> Fraction:
     return Fraction(stream.time_base or 1)
 
 
+def _place_channels(stream: Stream) -> None:
+    """Give unplaced channels the places that players give them: MP4 fails without any, in its trailer."""
+    context = stream.codec_context
+    if isinstance(context, AudioCodecContext) and unplaced(context.layout):
+        context.layout = USUAL_LAYOUTS.get(context.layout.nb_channels, context.layout)
+
+
 def _refusal(spec: Container, stream: Stream) -> str | None:
     """Why no header can be written with a copy of the track; None if one can. Libavformat names codecs as a
     container's own that its muxer refuses in some shape or at some rate: only trying tells. That the track is
     alone, in memory, tells its own faults from those of the others."""
     if spec.format == "rtsp":  # which has no header without a server
         return None
+    context = stream.codec_context
+    if spec.format == "mp4" and isinstance(context, AudioCodecContext) and unknown(context.layout):
+        return f"nobody knows what its {context.layout.name} are"
     try:
         with av.open(BytesIO(), "w", spec.format) as container:
             container.add_stream_from_template(stream)
