@@ -100,15 +100,19 @@ def test_pixel_aspect_follows_rotation(tmp_path: Path, rotation: int, expected: 
 
 @pytest.mark.parametrize("tag", [{}, {"ALPHA_MODE": "1"}])
 def test_alpha_of_vp9_is_kept(tmp_path: Path, tag: dict[str, str]) -> None:
-    """A WebM that says it has an alpha plane is decoded with it."""
+    """A WebM that says it has an alpha plane is decoded with it, in the colours its header names."""
     with av.open(str(tmp_path / "clip.webm"), "w") as container:
         stream = container.add_stream("libvpx-vp9", rate=30)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuva420p"
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 9, 9, 16, 1
         stream.metadata.update(tag)
         for packet in (*stream.encode(picture(64, 48, pixel_format="yuva420p")), *stream.encode(None)):
             container.mux(packet)
     frames, _ = read(tmp_path / "clip.webm")
-    assert frames[0].picture.format.name == "yuva420p"
+    shown = frames[0].picture
+    assert shown.format.name == "yuva420p"
+    assert (shown.colorspace, shown.color_primaries, shown.color_trc, shown.color_range) == (9, 9, 16, 1)
 
 
 def test_stream_without_timestamps_is_timed_by_its_rate(tmp_path: Path) -> None:

@@ -182,11 +182,18 @@ def _times(count: int) -> str:
 
 
 def _decoder_of(stream: VideoStream, live: bool) -> VideoCodecContext:
-    decoder: av.CodecContext = stream.codec_context
+    decoder: VideoCodecContext = stream.codec_context
     says_alpha = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
     if says_alpha and decoder.name in _WITH_ALPHA:
-        decoder = av.CodecContext.create(_WITH_ALPHA[decoder.name], "r")
+        decoder = _told(av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"), decoder)
     # Threads that each decode a frame of their own hold back as many frames: too late for a live picture.
     decoder.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
+    return decoder
+
+
+def _told(decoder: av.CodecContext, header: VideoCodecContext) -> VideoCodecContext:
+    """The decoder with the colours the container's header names: its bitstream names fewer."""
     assert isinstance(decoder, VideoCodecContext)
+    decoder.colorspace, decoder.color_range = header.colorspace, header.color_range
+    decoder.color_primaries, decoder.color_trc = header.color_primaries, header.color_trc
     return decoder
