@@ -292,3 +292,19 @@ def test_a_silent_clip_has_no_offset(tmp_path: Path) -> None:
     make_clip(tmp_path / "in.mp4", frames=5)
     sink = copy_clip(tmp_path / "in.mp4", tmp_path / "out.mp4")
     assert (sink.audio, sink.av_offset_ms, sink.notes) == ("none", None, [])
+
+
+@pytest.mark.parametrize("target", ["mp4", "webm"])
+def test_a_track_without_sound_is_none(tmp_path: Path, target: str) -> None:
+    """A track that the header announces and that never comes, copied or encoded, is said and not reported."""
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height = 64, 48
+        container.add_stream("aac", rate=48_000)
+        for frame in made_frames([0], time_base=Fraction(1, 25)):
+            container.mux(video.encode(frame.picture))
+        container.mux(video.encode(None))
+    sink = copy_clip(source, tmp_path / f"out.{target}")
+    assert (sink.audio, sink.av_offset_ms) == ("none", None)
+    assert sink.notes == ["audio track 1 (aac) brought no sound"]

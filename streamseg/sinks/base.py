@@ -60,6 +60,7 @@ class Sink(ABC):
     uri: str
     """As given, credentials removed."""
     audio: Literal["copied", "encoded", "none"] = "none"
+    """What became of the sound; known once it is closed."""
     pts_exact: bool = True
     """Every pts written so far equals its frame's, as a time."""
     av_offset_ms: float | None = None

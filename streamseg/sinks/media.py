@@ -208,7 +208,6 @@ class MediaSink(Sink):
             describe(self._video.stream, tracks.picture)
         self._tracks = TrackWriter(container, self._spec, tracks, self._video.clock.shift)
         container.start_encoding()
-        self.audio = self._tracks.audio
 
     def _write_chapters(self, container: OutputContainer) -> None:
         """In the trailer, when the end of the picture is known: a later chapter would lengthen the file."""
@@ -226,6 +225,7 @@ class MediaSink(Sink):
 
     def _sum_up(self) -> None:
         self._check_times()
+        self.audio = self._tracks.audio
         self.notes += [*self._video.notes, *self._tracks.notes]
         if not self.pts_exact and self._video.pts_exact:
             self.notes.append(

@@ -51,6 +51,11 @@ class EncodedTrack:
         self._input: tuple[object, ...] = ()
         self._clock: Fraction | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Nothing has come that could be decoded."""
+        return self._clock is None
+
     def write(self, packet: av.Packet[Any]) -> None:
         """Decode, and mux what the encoder gives; a packet that cannot be decoded leaves a gap."""
         skipped = _samples_to_skip(packet)
@@ -110,8 +115,8 @@ def unplaced(layout: AudioLayout) -> bool:
 
 
 def unknown(layout: AudioLayout) -> bool:
-    """Tell whether that number says nothing either."""
-    return unplaced(layout) and layout.nb_channels not in USUAL_LAYOUTS
+    """Tell whether that number says nothing either. (Where it is 0, nobody has looked at a packet yet.)"""
+    return unplaced(layout) and layout.nb_channels not in (0, *USUAL_LAYOUTS)
 
 
 def _own_decoder(stream: Stream) -> AudioCodecContext:

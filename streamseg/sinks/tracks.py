@@ -37,6 +37,10 @@ class Track(Protocol):
     """Its first packet comes before time zero."""
 
     @property
+    def empty(self) -> bool:
+        """Nothing has come."""
+
+    @property
     def stream(self) -> Stream:
         """The output's stream."""
 
@@ -53,20 +57,25 @@ class TrackWriter:
     def __init__(self, container: OutputContainer, spec: Container, tracks: Tracks, shift: Fraction) -> None:
         self._spec = spec
         self.notes: list[str] = []
+        self._refused: dict[int, str] = {}
+        """Why a track of sound that is encoded anew could not be copied, where it should have been."""
+        self._names: dict[int, str] = {}
         self._by_stream: dict[int, Track] = {}
         for stream in tracks.streams:
             track = self._open(container, stream, shift)
             if track is not None:
                 describe(track.stream, stream)
+                self._names[stream.index] = _named(stream)
                 self._by_stream[stream.index] = track
         self._sound = [track for track in self._by_stream.values() if track.stream.type == "audio"]
 
     @property
     def audio(self) -> Treatment:
-        """What became of the sound; "encoded" if that happened to any track of it."""
-        if any(isinstance(track, EncodedTrack) for track in self._sound):
+        """What became of the sound that has come so far; "encoded" if that happened to any track of it."""
+        tracks = [track for track in self._sound if not track.empty]
+        if any(isinstance(track, EncodedTrack) for track in tracks):
             return "encoded"
-        return "copied" if self._sound else "none"
+        return "copied" if tracks else "none"
 
     @property
     def offset(self) -> Fraction | None:
@@ -97,8 +106,13 @@ class TrackWriter:
 
     def finish(self) -> None:
         """Write what the tracks still hold back."""
-        for track in self._by_stream.values():
+        for index, track in self._by_stream.items():
             track.finish()
+            if track.empty and track.stream.type == "audio":
+                self.notes.append(f"{self._names[index]} brought no sound")
+            elif index in self._refused:
+                why = f"{self._spec.format} refuses it copied: {self._refused[index]}"
+                self.notes.append(f"{self._names[index]} was encoded anew: {why}")
 
     def _open(self, container: OutputContainer, stream: Stream, shift: Fraction) -> Track | None:
         spec, name = self._spec, _named(stream)
@@ -113,8 +127,8 @@ class TrackWriter:
             refused = _refusal(spec, stream)
             if refused is None:
                 return CopiedTrack(container, stream, shift, strict=spec.format not in _SAME_TIME_TWICE)
-        because = "" if refused is None else f": {refused}"
         if stream.type != "audio":
+            because = "" if refused is None else f": {refused}"
             self.notes.append(f"{name} was left out: {spec.format} cannot hold it{because}")
             return None
         try:
@@ -123,7 +137,7 @@ class TrackWriter:
             self.notes.append(f"{name} was left out: it cannot be encoded anew: {reason(error)}")
             return None
         if refused is not None:
-            self.notes.append(f"{name} was encoded anew: {spec.format} refuses it copied{because}")
+            self._refused[stream.index] = refused
         return track
 
     def _note_once(self, note: str) -> None:
@@ -144,6 +158,11 @@ class CopiedTrack:
         self._shift = shift
         self._step = 1 if strict else 0
         self._last: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Nothing has come."""
+        return self._last is None
 
     def write(self, packet: av.Packet[Any]) -> None:
         """Mux a copy of `packet`: muxing changes times, and other sinks want this packet too."""
