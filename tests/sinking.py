@@ -98,17 +98,20 @@ def sound_clip(
     samples: np.ndarray,
     *,
     start: Fraction = Fraction(0),
+    picture: Fraction = Fraction(0),
     rate: int = 48_000,
     layout: str = "stereo",
     gaps: Callable[[int], int] = lambda block: 0,
 ) -> Path:
-    """Write 2 s of picture and sound that begins at `start`; `gaps` gives samples to skip before a block."""
+    """Write 2 s of picture from `picture` on and sound that begins at `start`; `gaps` gives samples to skip
+    before a block."""
     with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as container:
         video = container.add_stream("libx264", rate=30)
         video.width, video.height, video.time_base = 64, 48, TICKS
         video.codec_context.time_base = TICKS
         sound = container.add_stream(codec, rate=rate, layout=layout)
-        for frame in made_frames(range(0, 180_000, 3000)):
+        first = int(picture / TICKS)
+        for frame in made_frames(range(first, first + 180_000, 3000)):
             container.mux(video.encode(frame.picture))
         container.mux(video.encode(None))
         position, channels = round(start * rate), sound.codec_context.channels

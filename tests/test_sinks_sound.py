@@ -11,8 +11,8 @@ import pytest
 
 from streamseg.frame import Tracks, VideoFormat
 from streamseg.sinks import open_sink
-from tests.clips import TICKS, frame_times, packets_of
-from tests.sinking import beep, copy_clip, made_frames, onset, sound_clip
+from tests.clips import TICKS, frame_times, make_clip, packets_of
+from tests.sinking import beep, copy_clip, copy_source, made_frames, onset, sound_clip
 
 ONE_FRAME = 0.0214
 """Seconds of an AAC frame at 48 kHz."""
@@ -55,6 +55,40 @@ def test_an_avi_that_cannot_delay_sound_says_so(tmp_path: Path, start: Fraction,
     assert [note[:25] for note in sink.notes if "in steps" not in note] == (
         ["'.avi' cannot start late:"] if late else []
     )
+
+
+@pytest.mark.parametrize(
+    ("picture", "start", "moved", "early"),
+    [(Fraction(7, 5), Fraction(7, 5), -1.4, 0), (3, 0, 0, 3), (Fraction(7, 5), 1, -1, 0.4)],
+    ids=["both late", "late picture", "both late, picture last"],
+)
+def test_an_avi_of_what_begins_late_stays_in_step(
+    tmp_path: Path, picture: Fraction, start: Fraction, moved: float, early: float
+) -> None:
+    """AVI has no late beginning: sound and pictures move together, or the first picture alone comes early;
+    the notes say by how much."""
+    before = sound_clip(tmp_path / "in.mkv", "pcm_s16le", beep(), start=start, picture=picture)
+    after = tmp_path / "out.avi"
+    sink = copy_source(before, after)
+    late, now = frame_times(before), frame_times(after)
+    assert now[0] == 0
+    assert [float(a - b) for a, b in zip(now[1:], late[1:], strict=True)] == pytest.approx(
+        [moved] * 59, abs=0.017
+    )
+    assert onset(after) - onset(before) == pytest.approx(moved, abs=0.001)
+    assert sink.av_offset_ms == pytest.approx(0, abs=17)
+    told = [f"avi begins at zero: everything was moved by {moved:+g} s"] * bool(moved)
+    told += [f"avi begins at zero: its first frame comes {early:g} s early, the others in time"] * bool(early)
+    assert [note for note in sink.notes if "steps" not in note] == told
+
+
+def test_sound_before_zero_moves_no_picture_of_an_avi(tmp_path: Path) -> None:
+    """The delay MP3 encoders begin with, before zero in MP4, costs an AVI neither a frame nor a time."""
+    make_clip(tmp_path / "in.mp4", rate=25, audio="libmp3lame")
+    sink = copy_clip(tmp_path / "in.mp4", tmp_path / "out.avi")
+    assert frame_times(tmp_path / "out.avi") == frame_times(tmp_path / "in.mp4")
+    assert (sink.audio, sink.pts_exact, sink.notes) == ("copied", True, [])
+    assert sink.av_offset_ms == pytest.approx(-1105 / 48, abs=0.1)
 
 
 def test_a_gap_in_the_sound_stays_where_it_was(tmp_path: Path) -> None:

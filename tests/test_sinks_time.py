@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from streamseg.errors import SinkError
 from streamseg.sinks import Encoding
-from tests.clips import TICKS, frame_times
-from tests.sinking import made_frames, write_frames
+from tests.clips import TICKS, frame_times, make_clip
+from tests.sinking import copy_clip, made_frames, write_frames
 
 UNEVEN = [0, 3000, 6100, 9000, 20000, 20001, 40000, 43003, 46000, 50000, 59999]
 LATE = [ticks + 450_000 for ticks in UNEVEN]
@@ -141,3 +141,26 @@ def test_a_pause_longer_than_mp4_can_hold_is_said(tmp_path: Path, extension: str
         write_frames(tmp_path / f"out{extension}", frames)
     write_frames(tmp_path / "out.mkv", frames)
     assert frame_times(tmp_path / "out.mkv")[-1] == 180_000
+
+
+@pytest.mark.parametrize(("name", "negative"), [("out.mp4", True), ("out.flv", False), ("out.nut", False)])
+def test_sound_before_zero_is_told_apart_from_exact_times(tmp_path: Path, name: str, negative: bool) -> None:
+    """Containers that cannot hold AAC's packet before zero shift everything, and `pts_exact` is false."""
+    before = tmp_path / "in.mp4"
+    make_clip(before, audio="aac", time_base=Fraction(1, 1000), pts=list(range(0, 1000, 40)))
+    sink = copy_clip(before, tmp_path / name)
+    assert sink.pts_exact == negative
+    assert (frame_times(tmp_path / name) == frame_times(before)) == negative
+
+
+@pytest.mark.parametrize("target", ["flv", "nut"])
+@pytest.mark.parametrize("rate", [25, 30])
+def test_what_moves_for_sound_before_zero_is_told(tmp_path: Path, target: str, rate: int) -> None:
+    """The note names by how much all was moved, whether or not the times are rounded too."""
+    make_clip(tmp_path / "in.mp4", rate=rate, audio="aac")
+    sink = copy_clip(tmp_path / "in.mp4", tmp_path / f"out.{target}")
+    moved = frame_times(tmp_path / f"out.{target}")[0] - frame_times(tmp_path / "in.mp4")[0]
+    assert moved == pytest.approx(1024 / 48_000, abs=0.001)
+    told, _, amount = sink.notes[-1].partition(" +")
+    assert told == f"{target} cannot begin before zero, as its sound does: all was moved by"
+    assert float(amount.removesuffix(" ms")) == pytest.approx(float(moved * 1000), abs=0.5)

@@ -48,7 +48,7 @@ def test_sound_is_copied_bit_for_bit(tmp_path: Path, sound: str, source: str, ta
     after = tmp_path / f"out.{target}"
     sink = copy_clip(before, after)
     assert sink.audio == "copied"
-    assert all("stores times in steps" in note for note in sink.notes)
+    assert all("stores times in steps" in note or "begin before zero" in note for note in sink.notes)
     assert [content for _, content in packets_of(after)] == [content for _, content in packets_of(before)]
     assert sink.av_offset_ms == pytest.approx(0, abs=1)
     shift = frame_times(after)[0] - frame_times(before)[0]
@@ -69,15 +69,6 @@ def test_aac_changes_its_wrapping_only(tmp_path: Path, source: str, target: str)
 
     assert bare(after) == bare(before)
     assert abs(onset(after) - onset(before)) < 0.002
-
-
-@pytest.mark.parametrize(("name", "negative"), [("out.mp4", True), ("out.flv", False), ("out.nut", False)])
-def test_sound_before_zero_is_told_apart_from_exact_times(tmp_path: Path, name: str, negative: bool) -> None:
-    """Containers that cannot hold AAC's packet before zero shift everything, and `pts_exact` is false."""
-    before = clip(tmp_path, "in.mp4", "aac", time_base=Fraction(1, 1000), pts=list(range(0, 1000, 40)))
-    sink = copy_clip(before, tmp_path / name)
-    assert sink.pts_exact == negative
-    assert (frame_times(tmp_path / name) == frame_times(before)) == negative
 
 
 @pytest.mark.parametrize("target", ["mp4", "mkv", "ts"])

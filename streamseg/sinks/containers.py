@@ -41,7 +41,7 @@ class Container:
     tick: Fraction | None = None
     """It knows no other unit of time."""
     from_zero: bool = False
-    """It begins with its first frame, whatever that frame's time."""
+    """Each of its tracks begins at zero, whatever the time of the first frame or packet."""
     timeless: bool = False
     """It cannot even leave a gap: a frame's time is its number."""
     negative: bool = True
@@ -102,9 +102,9 @@ CONTAINERS = {
         sound="pcm_s16le",
         encoders=frozenset({"mpeg4", "mjpeg", "ffv1", "png"}),  # none that needs frames reordered
         holds=frozenset({"mp3", "pcm_s16le", "pcm_s24le", "pcm_u8"}),
+        options=_EVEN_BEFORE_ZERO,
         constant_rate=True,
         from_zero=True,
-        negative=False,
         b_frames=False,
     ),
     ".ts": _MPEGTS,

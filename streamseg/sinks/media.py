@@ -30,7 +30,7 @@ from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format
-from streamseg.sinks.tracks import TrackWriter, chapters_until, clean, describe, silent
+from streamseg.sinks.tracks import TrackWriter, chapters_until, clean, describe, silent, sound_begins
 from streamseg.sinks.video import VideoTrack
 
 _MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration"})
@@ -155,7 +155,7 @@ class MediaSink(Sink):
     def _video_track(self, video: VideoFormat, first: Frame) -> VideoTrack:
         encoder, format_name = self._choose(first.picture)
         convert = Conversion(first.picture, format_name, encoder.name, tagging=self._spec.tagging)
-        return VideoTrack(self._spec, encoder, convert, video, first)
+        return VideoTrack(self._spec, encoder, convert, video, first, sound=sound_begins(self._source))
 
     def _choose(self, first: av.VideoFrame) -> tuple[Encoder, str]:
         """The encoder and pixel format for frames like `first`; UsageError if it loses transparency."""
@@ -219,18 +219,21 @@ class MediaSink(Sink):
                 f"{len(self._source.chapters)} chapters were left out: {self._spec.format} cannot hold them"
             )
 
+    @property
+    def _shifted(self) -> Fraction:
+        """Seconds by which the muxer moves everything, for the sake of packets before zero."""
+        return Fraction(0) if self._spec.negative else self._tracks.before_zero
+
     def _check_times(self) -> None:
-        shifted = self._tracks.before_zero and not self._spec.negative
-        self.pts_exact = self._video.pts_exact and not shifted
+        self.pts_exact = self._video.pts_exact and not self._shifted
 
     def _sum_up(self) -> None:
         self._check_times()
         self.audio = self._tracks.audio
         self.notes += [*self._video.notes, *self._tracks.notes]
-        if not self.pts_exact and self._video.pts_exact:
-            self.notes.append(
-                f"{self._spec.format} cannot begin before zero, as its sound does: all was moved"
-            )
+        if self._shifted:
+            moved = f"all was moved by {float(self._shifted * 1000):+.3g} ms"
+            self.notes.append(f"{self._spec.format} cannot begin before zero, as its sound does: {moved}")
         picture, sound = self._video.offset, self._tracks.offset
         if picture is not None and sound is not None:
             self.av_offset_ms = round(float(picture - sound) * 1000, 3)

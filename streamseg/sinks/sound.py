@@ -35,7 +35,7 @@ class EncodedTrack:
     def __init__(self, container: OutputContainer, stream: Stream, encoder: str, shift: Fraction) -> None:
         self.offset: Fraction | None = None
         self.begin: Fraction | None = None
-        self.before_zero = False
+        self.before_zero = Fraction(0)
         self._decoder = _own_decoder(stream)
         if unknown(self._decoder.layout):
             raise ValueError(f"nobody knows what its {self._decoder.layout.name} are")
@@ -88,9 +88,9 @@ class EncodedTrack:
                     self._mux(self.stream.encode(resampled))
 
     def _mux(self, packets: Sequence[av.Packet[Any]]) -> None:
-        self.before_zero = self.before_zero or any(
-            packet.dts is not None and packet.dts < 0 for packet in packets
-        )
+        for packet in packets:
+            if packet.dts is not None:
+                self.before_zero = max(self.before_zero, -packet.dts * Fraction(packet.time_base))
         self._container.mux(packets)
 
     def _set_time(self, frame: av.AudioFrame, skipped: int) -> None:

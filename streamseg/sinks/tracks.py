@@ -33,8 +33,8 @@ class Track(Protocol):
     """Seconds by which its first packet moved; None before there was one."""
     begin: Fraction | None
     """Time of its first packet, as it came."""
-    before_zero: bool
-    """Its first packet comes before time zero."""
+    before_zero: Fraction
+    """Seconds by which its first packet comes before time zero; 0 where it does not."""
 
     @property
     def empty(self) -> bool:
@@ -86,9 +86,10 @@ class TrackWriter:
         return -first.begin if self._spec.from_zero else first.offset
 
     @property
-    def before_zero(self) -> bool:
-        """Some track begins before time zero: a muxer that cannot hold that shifts everything."""
-        return any(track.before_zero for track in self._by_stream.values())
+    def before_zero(self) -> Fraction:
+        """Seconds by which some track begins before time zero: a muxer that cannot hold that shifts
+        everything."""
+        return max((track.before_zero for track in self._by_stream.values()), default=Fraction(0))
 
     def copy(self, packets: Sequence[av.Packet[Any]]) -> None:
         """Write packets of any of the streams."""
@@ -151,7 +152,7 @@ class CopiedTrack:
     def __init__(self, container: OutputContainer, stream: Stream, shift: Fraction, *, strict: bool) -> None:
         self.offset: Fraction | None = None
         self.begin: Fraction | None = None
-        self.before_zero = False
+        self.before_zero = Fraction(0)
         self._container = container
         self.stream = container.add_stream_from_template(stream)
         _place_channels(self.stream)
@@ -195,7 +196,7 @@ class CopiedTrack:
         if self.offset is None:
             self.begin = shown * before
             self.offset = max(dts, pts) * tick - self.begin
-            self.before_zero = dts < 0
+            self.before_zero = max(Fraction(0), -dts * tick)
         return dts, max(dts, pts)
 
 
@@ -227,6 +228,13 @@ def _refusal(spec: Container, stream: Stream) -> str | None:
     except (av.FFmpegError, ValueError) as error:
         return reason(error)
     return None
+
+
+def sound_begins(tracks: Tracks) -> Fraction | None:
+    """Return the seconds at which the first track of sound begins; None without one, or where it is not
+    known."""
+    known = (each for each in tracks.streams if each.type == "audio" and each.start_time is not None)
+    return next((Fraction(each.start_time or 0) * _tick(each) for each in known), None)
 
 
 def describe(target: Stream, source: Stream) -> None:

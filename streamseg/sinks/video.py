@@ -59,7 +59,8 @@ class Clock:
 
     tick: Fraction
     shift: Fraction
-    """Seconds added to every time: what starts before zero would be hidden or shifted by the muxer."""
+    """Seconds added to every time: what starts before zero would be hidden or shifted by the muxer, and some
+    containers have no other beginning than zero."""
     counts: bool
     """A frame's time is its number."""
 
@@ -75,8 +76,16 @@ class VideoTrack:
     """Encodes frames like the first into one stream of a container. Life: `open`, `write` often, `finish`."""
 
     def __init__(
-        self, spec: Container, encoder: Encoder, convert: Converter, video: VideoFormat, first: Frame
+        self,
+        spec: Container,
+        encoder: Encoder,
+        convert: Converter,
+        video: VideoFormat,
+        first: Frame,
+        *,
+        sound: Fraction | None = None,
     ) -> None:
+        """`sound`: seconds at which it begins, where there is some."""
         self.pts_exact = True
         self.frames = 0
         """Frames encoded so far."""
@@ -84,7 +93,7 @@ class VideoTrack:
         self._rate = Fraction(video.rate or 0).limit_denominator(1001) or _FALLBACK_RATE
         coarse = spec.constant_rate or encoder.name in _COUNTS_FRAMES
         tick = spec.tick or (1 / self._rate if coarse else Fraction(video.time_base))
-        self.clock = Clock(tick, max(Fraction(0), -first.time), spec.timeless)
+        self.clock = Clock(tick, _shift(spec, first.time, sound), spec.timeless)
         aspect = Fraction(video.sample_aspect_ratio)
         kept = spec.iso or encoder.name in _CARRIES_ASPECT
         size = first.size if kept else square_size(first.size, aspect)
@@ -96,10 +105,10 @@ class VideoTrack:
         self._end = Fraction(0)
         self._begin: tuple[Fraction, Fraction] | None = None
         """Time of the first frame, as it came and as the file says it."""
-        self._moved: Fraction | None = None
-        """Seconds by which all times are moved."""
-        self._step = self.clock.tick
-        """Seconds between two times the file can tell apart."""
+        self._early = Fraction(0)
+        """Seconds by which the first frame alone comes too early."""
+        self._step: Fraction | None = None
+        """Seconds between two times the file can tell apart; known once its header is written."""
         self._rounded = Fraction(0)
         """Seconds by which a time was rounded at most, apart from what moved all of them."""
         self._lead: int | None = None
@@ -124,10 +133,12 @@ class VideoTrack:
             notes.append(
                 f"padded {before} to {after}: {self._encoder.name} in {self._convert.format} needs even sizes"
             )
-        begin = self._begin[0] if self._begin else Fraction(0)
-        if self.clock.shift or (begin and self._spec.from_zero):
-            notes.append(f"{self._spec.format} begins at zero: everything was moved by {float(-begin):+g} s")
-        if self._rounded > _FINE:
+        zero = f"{self._spec.format} begins at zero"
+        if self.clock.shift:
+            notes.append(f"{zero}: everything was moved by {float(self.clock.shift):+g} s")
+        if self._early > _FINE:
+            notes.append(f"{zero}: its first frame comes {float(self._early):g} s early, the others in time")
+        if self._step is not None and self._rounded > _FINE:
             step, off = (_milliseconds(each) for each in (self._step, self._rounded))
             notes.append(f"{self._spec.format} stores times in steps of {step}: up to {off} off")
         return notes
@@ -192,11 +203,12 @@ class VideoTrack:
             context.codec_tag = "hvc1"  # in MP4 and MOV Apple's players know no other
 
     def _note_rounding(self, time: Fraction, ticks: Fraction) -> None:
-        if self._moved is None:
-            self._moved = -time if self._spec.timeless else self.clock.shift
+        if self._step is None:
             self._step = max(self.clock.tick, Fraction(self.stream.time_base or 0))
+            if self._spec.from_zero and ticks:
+                self._early = time + self.clock.shift
         stored = round(ticks / self._step) * self._step
-        self._rounded = max(self._rounded, abs(stored - time - self._moved))
+        self._rounded = max(self._rounded, abs(stored - time - self.clock.shift))
 
     def _expect(self, time: Fraction) -> None:
         if self._begin is None:
@@ -235,6 +247,13 @@ class VideoTrack:
             self._note_lead(packets[0])
             last, end = packets[-1], round(self._end / self.clock.tick) - (self._lead or 0)
             last.duration = max(last.duration or 0, end - (end if last.dts is None else last.dts))
+
+
+def _shift(spec: Container, picture: Fraction, sound: Fraction | None) -> Fraction:
+    """Seconds by which a file must be moved whose picture and sound begin at these times."""
+    if not spec.from_zero:
+        return max(Fraction(0), -picture)
+    return -picture if sound is None else -min(picture, max(Fraction(0), sound))
 
 
 def _milliseconds(seconds: Fraction) -> str:
