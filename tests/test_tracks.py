@@ -37,6 +37,8 @@ def clip(folder: Path, name: str, sound: str, codec: str = "libx264", **options:
         ("flac", "mkv", "mkv"),
         ("flac", "mkv", "mp4"),
         ("libmp3lame", "mkv", "mp4"),
+        ("alac", "mkv", "mp4"),
+        ("alac", "mkv", "mov"),
         ("ac3", "mp4", "ts"),
         ("pcm_s16le", "mov", "mov"),
         ("pcm_s16le", "mov", "avi"),

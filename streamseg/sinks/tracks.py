@@ -159,6 +159,8 @@ class CopiedTrack:
         self._shift = shift
         self._step = 1 if strict else 0
         self._last: int | None = None
+        self._length = 0
+        """Ticks between the last two packets."""
 
     @property
     def empty(self) -> bool:
@@ -173,7 +175,10 @@ class CopiedTrack:
         copy: av.Packet[Any] = av.Packet(packet)  # type: ignore[arg-type]  # it takes any buffer
         copy.stream, copy.time_base = self.stream, _tick(self.stream)
         copy.dts, copy.pts = times
-        copy.duration = round((packet.duration or 0) * Fraction(packet.time_base) / _tick(self.stream))
+        length = round((packet.duration or 0) * Fraction(packet.time_base) / _tick(self.stream))
+        if not length and self.stream.type == "audio":  # MP4 would end before a last packet without length
+            length = self._length
+        copy.duration = length
         copy.is_keyframe = packet.is_keyframe
         for data in packet.iter_sidedata():
             copy.set_sidedata(data)
@@ -192,6 +197,7 @@ class CopiedTrack:
         dts, pts = (round((ticks * before + self._shift) / tick) for ticks in (decoded, shown))
         if self._last is not None:
             dts = max(dts, self._last + self._step)
+            self._length = dts - self._last
         self._last = dts
         if self.offset is None:
             self.begin = shown * before
