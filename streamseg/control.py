@@ -30,6 +30,7 @@ class Control:
     def begin(self, segmenter: Segmenter, compositor: Compositor, stop: Callable[[], None]) -> None:
         """Tie these strings to a run (called by it)."""
         self._segmenter, self._compositor, self._stop = segmenter, compositor, stop
+        self._order_labels()
         if self.stopped:
             stop()
 
@@ -55,7 +56,6 @@ class Control:
             recipe, classes=self._segmenter.classes, foreground=self._segmenter.named
         )
         self._opened.append(compositor)
-        self._segmenter.labels = recipe.needs_labels
         self._wanted = compositor
 
     def compose(self, frame: Frame, matte: Matte) -> Frame:
@@ -67,7 +67,13 @@ class Control:
             self._compositor = wanted
             if self._wanted is wanted:
                 self._wanted = None
+        self._order_labels()
         return self._compositor(frame, matte)
+
+    def _order_labels(self) -> None:
+        """Have label maps made as long as one in use needs them, and for one that waits for the first."""
+        ahead = self._wanted or self._compositor
+        self._segmenter.labels = self._compositor.recipe.needs_labels or ahead.recipe.needs_labels
 
     def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:
         """The same frames, held back while paused and, if `wait`, until each is due by the clock."""

@@ -62,7 +62,7 @@ def _make_clip(name: str, source_uri: str, clip: Path, background: Path | None) 
     recipe = effect(shown, background=None if background is None else str(background))
     with (
         open_source(source_uri) as source,
-        Segmenter(find_model(), labels=recipe.needs_labels) as segmenter,
+        Segmenter(find_model()) as segmenter,
         open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named) as compositor,
     ):
         run(source, segmenter, compositor, [open_sink(str(clip), encoding=Encoding(crf=20), overwrite=True)])

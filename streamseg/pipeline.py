@@ -10,7 +10,7 @@ import cv2
 
 from streamseg.compositors import Compositor
 from streamseg.control import Control
-from streamseg.errors import SinkClosed, SourceError
+from streamseg.errors import SinkClosed, SourceError, UsageError
 from streamseg.fanout import FanOut
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
@@ -38,8 +38,10 @@ def run(
 
     Each prefetch is a thread boundary: a live source drops the oldest frame there, a file waits and loses
     nothing. The sinks run on the calling thread, because windows want the main one; `watch` is called there
-    after each frame. The sinks are closed here, or aborted when the run fails; everything else belongs to the
-    caller, who finds in `stats` how far a run came that failed. Raises StreamsegError.
+    after each frame. The segmenter makes label maps as long as the effect needs them. The sinks are closed
+    here, or aborted when the run fails; everything else belongs to the caller, who finds in `stats` how far a
+    run came that failed. Raises StreamsegError, among them UsageError for a compositor that knows other
+    classes than the segmenter.
 
     A library that waits for a silent network, pipe or camera cannot be interrupted; a stop waits with it.
     With `patience`, for so many seconds: if `control.stuck` then, the source must not be touched any more;
@@ -57,6 +59,7 @@ def run(
             outputs.interrupt()
 
         control.begin(segmenter, compositor, stop)
+        check_classes(segmenter, compositor)
         frames = stages.prefetch(captured(source, stats), name="capture", leaky=source.live)
         pairs = stages.prefetch(segmented(frames, segmenter, stats), name="engine", leaky=source.live)
         finished = stages.prefetch(composited(pairs, control, stats), name="effect", leaky=source.live)
@@ -74,6 +77,18 @@ def run(
         outputs.finish(source, interrupted=control.stopped)
     control.stuck = stages.running
     return report(source, segmenter, control, sinks, stats)
+
+
+def check_classes(segmenter: Segmenter, compositor: Compositor) -> None:
+    """Raise UsageError where label maps would be painted by the names of other classes."""
+    chosen = set(compositor.foreground)
+    asked = set(segmenter.named) or chosen
+    if compositor.recipe.needs_labels and (compositor.classes != segmenter.classes or asked != chosen):
+        raise UsageError(
+            f"effect {compositor.recipe.name!r} would not paint the classes of model "
+            f"{segmenter.card.name!r}; open the compositor with classes=segmenter.classes and "
+            "foreground=segmenter.named"
+        )
 
 
 @contextmanager

@@ -22,9 +22,7 @@ def run_uris(
     recipe = effect or streamseg.effect("silhouette")
     with (
         streamseg.open_source(source) as opened,
-        streamseg.Segmenter(
-            streamseg.find_model(model), runtime=runtime, labels=recipe.needs_labels
-        ) as segmenter,
+        streamseg.Segmenter(model, runtime=runtime) as segmenter,
         streamseg.open_compositor(
             recipe, classes=segmenter.classes, foreground=segmenter.named
         ) as compositor,

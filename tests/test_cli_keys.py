@@ -69,9 +69,7 @@ def pressed(keys: dict[int, str], folder: Path, **options: object) -> Pressed:
     source = ListSource(range(0, LAST * 40, 40))
     recipe = asked.recipe()
     with (
-        streamseg.Segmenter(
-            streamseg.find_model("selfie"), runtime="null", labels=recipe.needs_labels
-        ) as segmenter,
+        streamseg.Segmenter("selfie", runtime="null") as segmenter,
         streamseg.open_compositor(recipe, classes=segmenter.classes) as compositor,
     ):
         streamseg.run(source, segmenter, compositor, [window], control=control)

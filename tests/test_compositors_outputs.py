@@ -139,12 +139,25 @@ def test_an_unknown_class_is_answered_with_the_list() -> None:
         open_compositor(effect("overlay"), classes=ANIMALS, foreground=("cow",))
 
 
+@pytest.mark.parametrize(
+    ("name", "classes"), [("overlay", ANIMALS), ("labels", ANIMALS), ("labels", ANIMALS[:2])]
+)
+def test_a_missing_label_map_is_told(name: str, classes: tuple[str, ...]) -> None:
+    """A matte without the label map that an effect paints by is a mistake of the caller's, not an empty
+    picture."""
+    matte = Matte(np.full((4, 4), 255, np.uint8))
+    with pytest.raises(UsageError, match=f"effect '{name}' needs label maps; .* labels=True"):
+        composed(effect(name), noise(64, 48, "yuv420p"), matte, classes)
+
+
 @pytest.mark.parametrize("invert", [False, True])
-def test_an_overlay_without_a_label_map_shows_the_picture(invert: bool) -> None:
-    """While the segmenter has not made label maps yet, nothing is painted."""
+def test_an_overlay_of_a_failed_frame_shows_the_picture(invert: bool) -> None:
+    """With or without a label map, nothing is painted where the network failed."""
     picture = noise(64, 48, "yuv420p")
-    made = composed(effect("overlay", invert=invert), picture, Matte(np.full((4, 4), 255, np.uint8)))
-    assert all((got == source).all() for got, source in zip(read(made), read(picture), strict=True))
+    for labels in (None, animals().labels):
+        failed = Matte(np.zeros((4, 4), np.uint8), labels, failure="gone")
+        made = composed(effect("overlay", invert=invert), picture, failed)
+        assert all((got == source).all() for got, source in zip(read(made), read(picture), strict=True))
 
 
 def test_an_overlay_paints_each_class_in_its_colour() -> None:

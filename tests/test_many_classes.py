@@ -58,6 +58,28 @@ def test_labels_show_every_class_unless_some_are_named(data: Path, voc: str, tmp
             assert (PERSON in indices(painted)) is expected
 
 
+@pytest.mark.parametrize("name", ["labels", "overlay"])
+def test_a_compositor_that_knows_other_classes_is_refused(
+    data: Path, voc: str, tmp_path: Path, name: str
+) -> None:
+    """Opened without the names of the 21 classes, or without those the segmenter was asked for, one line says
+    how to open it; nothing is written."""
+    photo = str(data / "clips" / "tfjs_test_data" / "three_people.jpg")
+    for asked, names in (((), False), (("dog",), True)):
+        with (
+            streamseg.open_source(photo) as source,
+            streamseg.Segmenter(voc, classes=asked) as segmenter,
+            streamseg.open_compositor(
+                streamseg.effect(name), classes=segmenter.classes if names else ()
+            ) as compositor,
+            pytest.raises(
+                streamseg.UsageError, match=f"effect '{name}' .* model 'deeplab.*foreground=segmenter.named"
+            ),
+        ):
+            streamseg.run(source, segmenter, compositor, [streamseg.open_sink(tmp_path / "out.png")])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_label_video_is_lossless(data: Path, voc: str, tmp_path: Path) -> None:
     """In a label video there are no colours but those of the palette."""
     clip = data / "clips" / "virtual_background" / "Thoughtful_35590.mp4"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from fractions import Fraction
 
+import numpy as np
+
 import streamseg
 from streamseg.stats import Stats
 from tests.doubles import ListSink, ListSource
@@ -85,6 +87,42 @@ def test_the_effect_can_change_during_a_run() -> None:
     assert report.frames_out == 100
     assert corners[0] > 200
     assert corners[-1] < 50
+
+
+def test_label_maps_are_made_for_the_effect_that_needs_them() -> None:
+    """Whoever runs "labels" need not tell the segmenter: the figure's class is in the picture."""
+    sink = ListSink()
+    run(ListSource(range(0, 400, 40)), sink, effect="labels")
+    assert {frame.picture.format.name for frame in sink.frames} == {"pal8"}
+    assert {tuple(np.unique(frame.picture.to_ndarray()[0])) for frame in sink.frames} == {(0, 1)}
+
+
+def test_effects_that_need_label_maps_come_and_go() -> None:
+    """However fast they are changed, none of them gets a frame without a label map, and none gets stuck; once
+    the last has gone, no label maps are made."""
+    control = streamseg.Control()
+    sink = ListSink()
+    segmenters: list[streamseg.Segmenter] = []
+
+    def change(stats: Stats) -> None:
+        if stats.frames_out < 90:
+            for name in ("silhouette", "labels", "mask", "labels")[stats.frames_out % 3 :]:
+                control.show(streamseg.effect(name))
+        elif stats.frames_out == 90:
+            assert segmenters[0].labels
+            control.show(streamseg.effect("mask"))
+
+    source = ListSource(range(0, 4000, 40))
+    report = run(source, sink, effect="labels", control=control, watch=change, spoil=segmenters.append)
+    control.close()
+    assert report.frames_out == 100
+    kinds = [frame.picture.format.name for frame in sink.frames]
+    assert kinds[-1] == "gray"
+    assert kinds.count("pal8") > 50
+    for frame in sink.frames:
+        if frame.picture.format.name == "pal8":
+            assert np.unique(frame.picture.to_ndarray()[0]).tolist() == [0, 1]
+    assert not segmenters[0].labels
 
 
 def test_a_pause_loses_nothing() -> None:

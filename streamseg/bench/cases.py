@@ -89,7 +89,7 @@ def streamed(clip: str, sink: str, *, name: str, background: str | None, model: 
     with (
         clock() as cost,
         open_source(clip) as source,
-        Segmenter(find_model(model), runtime=runtime, labels=recipe.needs_labels) as segmenter,
+        Segmenter(find_model(model), runtime=runtime) as segmenter,
         open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named) as compositor,
     ):
         report = run(source, segmenter, compositor, [open_sink(sink, encoding=encoding, overwrite=True)])

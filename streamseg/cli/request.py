@@ -79,13 +79,12 @@ class Request:
         uri = self.source or default_source()
         return open_source(uri, live=self.live, duration=self.duration, size=self.size, fps=self.fps)
 
-    def open_segmenter(self, *, labels: bool) -> Segmenter:
+    def open_segmenter(self) -> Segmenter:
         """Load the network."""
         return Segmenter(
             find_model(self.model),
             runtime=self.runtime,
             classes=self.classes or (),
-            labels=labels,
             crop=self.crop,
             refine=self.refine,
             smooth=self.smooth,

@@ -32,7 +32,7 @@ def execute(request: Request) -> int:
         source = opened.enter_context(request.open_source())
         sinks = request.open_sinks(source)
         target = report_file(request, source.paths)
-        segmenter = opened.enter_context(request.open_segmenter(labels=recipe.needs_labels))
+        segmenter = opened.enter_context(request.open_segmenter())
         compositor = opened.enter_context(
             open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named)
         )

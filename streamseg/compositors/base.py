@@ -21,10 +21,17 @@ class Compositor(ABC):
 
     name: str
     recipe: Recipe
+    classes: tuple[str, ...]
+    """Names of the classes of the label maps it expects, in the order of their ids."""
+    foreground: tuple[str, ...]
+    """Those of them it paints where the recipe asks for classes."""
 
     @abstractmethod
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
-        """Return the frame as the viewer shall see it. Size and format may change from frame to frame."""
+        """Return the frame as the viewer shall see it. Size and format may change from frame to frame.
+
+        Raises UsageError for a matte without the label map the recipe needs.
+        """
 
     @abstractmethod
     def reset(self) -> None:

@@ -36,8 +36,11 @@ class LibavCompositor(Compositor):
 
     def __init__(self, recipe: Recipe, *, classes: Sequence[str], foreground: Sequence[str]) -> None:
         self.recipe = recipe
+        self.classes = tuple(classes)
+        self.foreground = tuple(foreground) or tuple(name for name in classes if name != "background")
         self._many = len(classes) > 2
-        self._chosen = _chosen(classes, foreground)
+        self._by_class = recipe.output == "labels" or (recipe.needs_labels and self._many)
+        self._chosen = _chosen(self.classes, self.foreground)
         self._nothing = classes.index("background") if "background" in classes else _VOID
         self._converter = Converter()
         self._pool = Pool()
@@ -51,7 +54,11 @@ class LibavCompositor(Compositor):
         self._merger: Merger | None = None
 
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
-        """Return the frame as the viewer shall see it."""
+        """Return the frame as the viewer shall see it; raises UsageError without the label map it needs."""
+        if self._by_class and matte.labels is None and matte.failure is None:
+            raise UsageError(
+                f"effect {self.recipe.name!r} needs label maps; open the segmenter with labels=True"
+            )
         if self.recipe.output == "labels":
             return frame.with_picture(label_picture(self._shown_labels(frame, matte)))
         alpha = self._alpha(frame, matte)
@@ -73,11 +80,11 @@ class LibavCompositor(Compositor):
 
     def _alpha(self, frame: Frame, matte: Matte) -> Alpha:
         """The matte after the operations. A failed one stays empty: inverted, it would show everything."""
-        alpha: Alpha | None = matte.alpha
-        if self.recipe.needs_labels and self._many:
-            alpha = None if matte.labels is None else cast(Alpha, cv2.LUT(matte.labels, self._chosen))
-        if matte.failure is not None or alpha is None:
+        if matte.failure is not None:
             return np.zeros((1, 1), np.uint8)
+        alpha: Alpha = matte.alpha
+        if self._by_class and matte.labels is not None:
+            alpha = cast(Alpha, cv2.LUT(matte.labels, self._chosen))
         if frame.name is not None:  # a still has no past
             self.reset()
         return self._operations(alpha, frame.size, frame.time)
@@ -110,16 +117,15 @@ class LibavCompositor(Compositor):
         return ~self._chosen if Invert() in self.recipe.operations else self._chosen
 
     def _shown_labels(self, frame: Frame, matte: Matte) -> LabelMap:
-        """The label map, without the classes that are not shown; without a label map nothing is."""
+        """The label map, without the classes that are not shown; of a failed matte none is."""
         if matte.failure is not None or matte.labels is None:
             return np.full(frame.size[::-1], self._nothing, np.uint8)
         ids = np.where(self._shown > 0, np.arange(256), self._nothing).astype(np.uint8)
         return cast(LabelMap, cv2.LUT(matte.labels, ids))
 
 
-def _chosen(classes: Sequence[str], foreground: Sequence[str]) -> NDArray[np.uint8]:
-    """(256,) 255 for the id of each chosen class, 0 for others; all but "background" where none is named."""
-    names = foreground or [name for name in classes if name != "background"]
+def _chosen(classes: Sequence[str], names: Sequence[str]) -> NDArray[np.uint8]:
+    """(256,) 255 for the id of each class named, 0 for others; raises UsageError for an unknown one."""
     unknown = [name for name in names if name not in classes]
     if unknown:
         raise UsageError(f"no class {unknown[0]!r} in this model; it knows: {', '.join(classes)}")
