@@ -186,8 +186,42 @@ def label_palette() -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=1)
 def overlay_palette() -> NDArray[np.uint8]:
-    """(256, 3) RGB, vivid, to paint over pictures: hues a golden angle apart, so that neighbours differ."""
-    hues = (210 + 137.508 * np.arange(256)) % 360 / 60
-    away = np.abs((hues[:, None] - np.array([0, 2, 4]) + 3) % 6 - 3)
-    palette: NDArray[np.uint8] = np.rint(255 * (0.1 + 0.9 * np.clip(2 - away, 0, 1))).astype(np.uint8)
-    return palette
+    """(256, 3) RGB, neither dark nor dull, to paint over pictures: each is the one least like all before it.
+
+    The first colours, which most networks do with, are the furthest apart; distances are those of Oklab.
+    """
+    levels = np.rint(np.linspace(0, 255, 9))
+    colours = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    seen = _oklab(colours)
+    vivid = (seen[:, 0] > 0.5) & (np.hypot(seen[:, 1], seen[:, 2]) > 0.08)
+    colours, seen = colours[vivid], seen[vivid]
+    distances = np.full(len(colours), np.inf)
+    chosen = [int(np.argmin(np.abs(colours - (0, 162, 255)).sum(axis=1)))]
+    while len(chosen) < 256:
+        distances = np.minimum(distances, np.linalg.norm(seen - seen[chosen[-1]], axis=1))
+        chosen.append(int(distances.argmax()))
+    return colours[chosen].astype(np.uint8)
+
+
+def _oklab(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) lightness and two axes of colour, in which distances are about as large as they look.
+
+    Matrices of Björn Ottosson, "A perceptual color space for image processing", 2020.
+    """
+    codes = rgb / 255
+    linear = np.where(codes <= 0.04045, codes / 12.92, ((codes + 0.055) / 1.055) ** 2.4)
+    cones = linear @ np.array(
+        [
+            [0.4122214708, 0.2119034982, 0.0883024619],
+            [0.5363325363, 0.6806995451, 0.2817188376],
+            [0.0514459929, 0.1073969566, 0.6299787005],
+        ]
+    )
+    seen: NDArray[np.float64] = np.cbrt(cones) @ np.array(
+        [
+            [0.2104542553, 1.9779984951, 0.0259040371],
+            [0.7936177850, -2.4285922050, 0.7827717662],
+            [-0.0040720468, 0.4505937099, -0.8086757660],
+        ]
+    )
+    return seen

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from av.video.format import VideoFormat
 
 import streamseg
-from streamseg.colour import Reading, Tags, reading, reading_of, tags_of
+from streamseg.colour import Reading, Tags, overlay_palette, reading, reading_of, tags_of
 from streamseg.compositors.backdrop import fitted
 from streamseg.compositors.convert import Converter
 from streamseg.compositors.planes import Canvas
@@ -91,3 +92,16 @@ def test_a_background_keeps_its_colours_whatever_is_cut_off(fit: str) -> None:
         assert reading_of(made) == canvas.reading
         shown = display_picture(made, size)[size[1] // 2, size[0] // 2, ::-1]
         np.testing.assert_allclose(shown, ASKED, atol=3)
+
+
+def test_classes_can_be_told_apart_by_their_colours() -> None:
+    """In CIELAB, where 2.3 is just noticeable, any two of 21 classes differ by 20, neighbours by 60, any
+    two of 40 by 10, and no two of 256 are the same."""
+    seen = cv2.cvtColor(overlay_palette()[None].astype(np.float32) / 255, cv2.COLOR_RGB2Lab)[0]
+    apart = np.linalg.norm(seen[:, None] - seen, axis=-1)
+    neighbours = apart.diagonal(offset=1)[:20].copy()
+    np.fill_diagonal(apart, np.inf)
+    assert apart[:21, :21].min() > 20
+    assert neighbours.min() > 60
+    assert apart[:40, :40].min() > 10
+    assert apart.min() > 0
