@@ -44,6 +44,24 @@ def noise(width: int, height: int, name: str, seed: int = 0) -> av.VideoFrame:
     return picture
 
 
+def coloured(picture: av.VideoFrame) -> av.VideoFrame:
+    """A grey picture as RGB of its depth, by the definition of its range; others as they are."""
+    name = picture.format.name
+    if not name.startswith("gray"):
+        return picture
+    made = av.VideoFrame(picture.width, picture.height, name.replace("gray", "gbrp"))
+    (codes,), bits = read(picture), picture.format.components[0].bits
+    if picture.color_range == 1:
+        light = (codes / (1 << (bits - 8)) - 16) / 219
+        codes = np.rint(np.clip(light, 0, 1) * ((1 << bits) - 1)).astype(np.int64)
+    for plane in made.planes:
+        dtype = np.dtype("<u2" if bits > 8 else "u1")
+        padded = np.zeros((plane.height, plane.line_size // dtype.itemsize), dtype)
+        padded[:, : plane.width] = codes
+        plane.update(padded.tobytes())
+    return made
+
+
 def frame_of(picture: av.VideoFrame, pts: int = 0, rate: int = 25) -> Frame:
     """A frame shown at pts / rate seconds."""
     picture.pts, picture.time_base, picture.duration = pts, Fraction(1, rate), 1

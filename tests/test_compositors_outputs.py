@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -16,7 +17,9 @@ from streamseg.compositors.planes import Canvas
 from streamseg.effects import Recipe, effect
 from streamseg.errors import UsageError
 from streamseg.frame import Frame, Matte
+from tests.clips import make_clip, read_frames
 from tests.compositing import noise, read
+from tests.runs import run_uris
 
 ANIMALS = ("background", "cat", "dog", "horse")
 STREET = ("road", "car", "person")
@@ -201,3 +204,16 @@ def test_no_legend_where_there_is_no_room(size: tuple[int, int]) -> None:
     made = composed(effect("overlay"), picture, Matte(np.zeros((1, 1), np.uint8), labels), long)
     y = Canvas.of(picture).codes(tuple(int(code) for code in overlay_palette()[3]))[0]
     assert np.abs(read(made)[0] - (read(picture)[0] + y) / 2).max() <= 2
+
+
+@pytest.mark.parametrize("out", ["out.png", "out.jpg", "out.mkv"])
+def test_an_overlay_has_colour_over_grey_too(tmp_path: Path, out: str) -> None:
+    """The figure in a grey picture gets its red; around it grey stays as it was."""
+    clip = tmp_path / "grey.mkv"
+    make_clip(clip, frames=1, codec="ffv1", pixel_format="gray")
+    run_uris(str(clip), str(tmp_path / out), effect=effect("overlay", color="red"))
+    (before,) = (frame.to_ndarray(format="rgb24").astype(int) for frame in read_frames(clip))
+    (after,) = (frame.to_ndarray(format="rgb24").astype(int) for frame in read_frames(tmp_path / out))
+    middle = np.s_[50:70, 70:90]
+    assert np.abs(after[middle] - (before[middle] + (255, 0, 0)) / 2).mean() < 4
+    assert np.abs(after[:12] - before[:12]).mean() < (0.01 if out == "out.png" else 4)

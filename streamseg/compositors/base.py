@@ -16,7 +16,7 @@ class Compositor(ABC):
     background layer, where it is 255 those of the foreground layer. A matte that says it failed shows the
     background layer only, also when the recipe inverts mattes. The output has the frame's size, timing and
     colour tags, and the planar pixel format of the same sampling and depth (`nv12` becomes `yuv420p`, `bgr24`
-    becomes `gbrp`); its memory is its own.
+    becomes `gbrp`), save that class colours over grey make RGB of its depth; its memory is its own.
     """
 
     name: str

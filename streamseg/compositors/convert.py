@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import av
+import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from streamseg.colour import reading_of
+from streamseg.colour import FULL, RGB, reading_of, tags_of
 from streamseg.compositors.planes import Canvas, planar_kin, with_planes
 from streamseg.errors import SourceError, reason
 from streamseg.grey import readable
-from streamseg.pictures import planes
+from streamseg.pictures import planes, shape
 
 
 class Converter:
@@ -37,6 +40,26 @@ class Converter:
             return self._swscale.reformat(picture, format=kin, threads=1)
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(f"pixel format {name!r} cannot become {kin!r}: {reason(error)}") from error
+
+    def coloured(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return a grey picture as planar RGB of its depth, one in colour as it is.
+
+        Full-range codes stay; limited range is stretched, as RGB knows no other. It is RGB because PNG keeps
+        that and video encoders turn it into the sampling players expect. Raises SourceError like `planar`.
+        """
+        if not shape(picture.format.name).grey:
+            return picture
+        tags, read = tags_of(picture), reading_of(picture)
+        (codes,) = planes(self.planar(picture))
+        kin = "gbrp" + planar_kin(picture.format.name).removeprefix("gray")
+        held = shape(kin)
+        if not read.full:
+            step = 1 << (held.depth - 8)
+            stretched = (codes.astype(np.float32) - 16 * step) * (held.largest / (219 * step))
+            codes = np.rint(stretched).clip(0, held.largest).astype(held.dtype)
+        made = with_planes(picture, kin, [codes] * 3)
+        replace(tags, matrix=RGB, range=FULL).put(made)
+        return made
 
     def fill(self, canvas: Canvas, picture: av.VideoFrame) -> av.VideoFrame:
         """Return a picture in a canvas' size, pixel format, matrix and range; raises SourceError."""

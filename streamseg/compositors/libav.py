@@ -48,6 +48,7 @@ class LibavCompositor(Compositor):
         self._base = open_painter(recipe.background, many=self._many)
         self._over = open_painter(recipe.foreground, many=self._many)
         overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
+        self._classes_shown = overlay is not None
         self._opacity = overlay.opacity if overlay else 1.0
         self._legend = Legend(classes) if overlay and overlay.legend and self._many else None
         self._canvas: Canvas | None = None
@@ -90,7 +91,8 @@ class LibavCompositor(Compositor):
         return self._operations(alpha, frame.size, frame.time)
 
     def _painted(self, frame: Frame, matte: Matte, alpha: Alpha) -> av.VideoFrame:
-        canvas = Canvas.of(frame.picture)
+        picture = self._converter.coloured(frame.picture) if self._classes_shown else frame.picture
+        canvas = Canvas.of(picture)
         if canvas != self._canvas:
             self._canvas, self._sampler, self._merger = canvas, Sampler(canvas), None
         if self._opacity < 1:
@@ -99,7 +101,7 @@ class LibavCompositor(Compositor):
             return self._two_colours(canvas, self._base.rgb, self._over.rgb, alpha)
         self._merger = self._merger or Merger(canvas, self._sampler)
         labels = matte.labels if matte.failure is None else None
-        scene = Scene(canvas, self._converter.planar(frame.picture), alpha, labels, frame.time)
+        scene = Scene(canvas, self._converter.planar(picture), alpha, labels, frame.time)
         painted = self._merger(self._base(scene), self._over(scene), alpha)
         if self._legend is not None and labels is not None:
             self._legend.draw(painted, canvas, labels, self._shown)
