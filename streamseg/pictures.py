@@ -72,6 +72,17 @@ def rows(plane: VideoPlane) -> NDArray[np.uint8]:
     return codes if plane.line_size > 0 else codes[::-1]
 
 
+def alpha_of(picture: av.VideoFrame) -> Plane:
+    """(H, W) alpha of a picture whose format has it, planar or packed; writing to it changes the picture."""
+    layout = picture.format
+    alpha = next(component for component in layout.components if component.is_alpha)
+    count = sum(component.plane == alpha.plane for component in layout.components)
+    first = 0 if layout.name.startswith(("argb", "abgr", "ayuv")) else count - 1
+    order = ">" if layout.is_big_endian else "<"
+    codes = rows(picture.planes[alpha.plane]).view("u1" if alpha.bits <= 8 else f"{order}u2")
+    return codes[:, first : picture.width * count : count]
+
+
 def with_timing_of(picture: av.VideoFrame, result: av.VideoFrame) -> av.VideoFrame:
     """Return `result` with the timing of `picture`."""
     result.pts, result.duration = picture.pts, picture.duration

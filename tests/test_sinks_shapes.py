@@ -9,11 +9,15 @@ import av
 import numpy as np
 import pytest
 
+from streamseg.effects import effect
 from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
-from streamseg.pictures import rows
+from streamseg.pictures import alpha_of as transparency
+from streamseg.pictures import rows, shape
 from streamseg.sinks import Encoding
-from tests.clips import read_frames
+from streamseg.sinks.pixels import Conversion
+from tests.clips import make_clip, read_frames
+from tests.runs import run_uris
 from tests.sinking import made_frames, write_frames
 
 
@@ -29,6 +33,33 @@ def test_transparency_is_kept_by_containers_that_can(tmp_path: Path, extension: 
     write_frames(path, cut_out("rgba"))
     assert first(path).format.name == stored
     assert np.abs(alpha_of(first(path)) - half_transparent()).max() <= 2
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out.mkv", "out.png", "out.tiff"])
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv422p10le", "bgr0", "gbrp10le", "gray"])
+def test_a_figure_cut_out_is_wholly_opaque(tmp_path: Path, pixel_format: str, name: str) -> None:
+    """Whatever the depths of clip and file: in the middle of the figure alpha is the largest code there is,
+    outside it is 0."""
+    clip, target = tmp_path / "clip.mkv", tmp_path / name
+    make_clip(clip, frames=1, codec="ffv1", pixel_format=pixel_format)
+    run_uris(str(clip), str(target), effect=effect("cutout"))
+    stored = first(target)
+    alpha = transparency(stored)
+    assert np.unique(alpha[50:70, 70:90]).tolist() == [shape(stored.format.name).largest]
+    assert np.unique(alpha[:10]).tolist() == [0]
+
+
+@pytest.mark.parametrize("before", ["yuva420p", "yuva444p10le", "gbrap", "gbrap10le", "rgba", "ya8"])
+@pytest.mark.parametrize("after", ["yuva444p10le", "rgba", "argb", "rgba64be", "ya16be", "yuva420p"])
+def test_every_opacity_survives_a_change_of_format(before: str, after: str) -> None:
+    """From 0 to the largest code, alpha is scaled to the other format's codes, to the nearest."""
+    picture = av.VideoFrame(128, 16, before)
+    largest = shape(before).largest
+    codes = np.arange(128 * 16).reshape(16, 128) % (largest + 1)
+    codes[0, -1] = largest
+    transparency(picture)[:] = codes
+    made = transparency(Conversion(picture, after, "ffv1")(picture)).astype(int)
+    assert np.abs(made - codes * (shape(after).largest / largest)).max() <= 0.5
 
 
 def test_transparency_in_webm_is_there_for_who_reads_it(tmp_path: Path) -> None:

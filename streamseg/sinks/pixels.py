@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import av
+import numpy as np
 from av.video.format import VideoFormat
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamseg.colour import BT601, BT709, FULL, LIMITED, RGB, UNSPECIFIED, Tags, reading, reading_of, tags_of
 from streamseg.grey import readable
-from streamseg.pictures import Shape, shape
+from streamseg.pictures import Shape, alpha_of, shape
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -105,7 +106,17 @@ class Conversion:
             interpolation=_EXACT,
         )
         result.colorspace, result.color_range = self.colour.matrix, self.colour.range
+        if kept.alpha and shape(picture.format.name).alpha:
+            _keep_alpha(picture, result)
         return result
+
+
+def _keep_alpha(picture: av.VideoFrame, result: av.VideoFrame) -> None:
+    """Give `result` the alpha of `picture`: where depths differ swscale only shifts it, 255 to 1020 of 1023,
+    and nothing is opaque any more."""
+    before, after = shape(picture.format.name), shape(result.format.name)
+    codes = np.rint(np.arange(before.largest + 1) * (after.largest / before.largest))
+    alpha_of(result)[:] = codes.astype(after.dtype)[alpha_of(picture)]
 
 
 def _target_tags(first: av.VideoFrame, format_name: str, encoder: str, *, says_range: bool) -> Tags:
