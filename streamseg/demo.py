@@ -16,7 +16,7 @@ from streamseg.effects import EFFECTS, effect
 from streamseg.models import find_model
 from streamseg.pipeline import run
 from streamseg.segmenter import Segmenter
-from streamseg.sinks import Encoding, open_sink
+from streamseg.sinks import open_sink
 from streamseg.sources import open_source
 
 TILE = (384, 216)
@@ -65,7 +65,7 @@ def _make_clip(name: str, source_uri: str, clip: Path, background: Path | None) 
         Segmenter(find_model()) as segmenter,
         open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named) as compositor,
     ):
-        run(source, segmenter, compositor, [open_sink(str(clip), encoding=Encoding(crf=20), overwrite=True)])
+        run(source, segmenter, compositor, [open_sink(str(clip), overwrite=True)])
 
 
 def _still(clip: Path) -> NDArray[np.uint8]:

@@ -88,11 +88,54 @@ def test_a_codec_without_alpha_is_named(tmp_path: Path) -> None:
         write_frames(tmp_path / "out.mov", cut_out("rgba"), encoding=Encoding(codec="h264"))
 
 
-@pytest.mark.parametrize("extension", ["mkv", "mov", "mp4", "webm", "nut", "ts", "avi", "flv"])
-def test_label_maps_are_stored_without_loss(tmp_path: Path, extension: str) -> None:
-    """Every container keeps the colours of a palette picture to the byte, odd size included."""
+@pytest.mark.parametrize(
+    ("extension", "encoding"),
+    [
+        *((each, Encoding()) for each in ("mkv", "mov", "mp4", "webm", "nut", "ts", "avi", "flv")),
+        *(("mp4", Encoding(codec=each)) for each in ("h264", "libx264", "libx264rgb", "hevc", "vp9")),
+        ("mkv", Encoding(codec="vp9")),
+        ("mov", Encoding(codec="qtrle")),
+        ("avi", Encoding(codec="png")),
+        ("mp4", Encoding(preset="ultrafast")),
+        ("mp4", Encoding(codec="hevc", preset="ultrafast")),
+    ],
+    ids=str,
+)
+def test_label_maps_are_stored_without_loss(tmp_path: Path, extension: str, encoding: Encoding) -> None:
+    """Every container and codec that can keeps the colours of a palette picture to the byte, odd size
+    included."""
     path = tmp_path / f"out.{extension}"
-    ids = (np.arange(23 * 37) % 21).astype(np.uint8).reshape(23, 37)
+    frames, colours, ids = label_frames()
+    write_frames(path, frames, rate=Fraction(10), encoding=encoding)
+    for index, stored in enumerate(read_frames(path)):
+        assert np.array_equal(stored.to_ndarray(format="rgb24"), colours[(ids + index) % 21][..., 1:])
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "message"),
+    [
+        ("out.mov", Encoding(codec="prores"), "codec 'prores' would blur class ids; leave it out"),
+        ("out.mp4", Encoding(codec="mpeg4"), "codec 'mpeg4' would blur class ids"),
+        ("out.mkv", Encoding(codec="av1"), "codec 'av1' would blur class ids"),
+        ("out.mp4", Encoding(crf=30), "crf 30 would do nothing to label video, which is lossless"),
+        ("out.mov", Encoding(crf=30), "crf 30 would do nothing"),
+        ("out.mp4", Encoding(bitrate=100_000), "bitrate 100000 would do nothing"),
+        ("out.mkv", Encoding(preset="slow"), "encoder 'ffv1' has no presets"),
+    ],
+)
+def test_options_that_mean_nothing_to_label_maps_are_refused(
+    tmp_path: Path, name: str, encoding: Encoding, message: str
+) -> None:
+    """Whoever asks for loss is told, and nothing is written."""
+    with pytest.raises(UsageError, match=message):
+        write_frames(tmp_path / name, label_frames()[0], encoding=encoding)
+    assert list(tmp_path.iterdir()) == []
+
+
+def label_frames() -> tuple[list[Frame], np.ndarray, np.ndarray]:
+    """Three palette pictures of 21 classes; their palette, (256, 4) ARGB; the first one's ids, the others'
+    are one and two more."""
+    ids = (np.arange(45 * 67) % 21).astype(np.uint8).reshape(45, 67)
     colours = np.stack([np.full(256, 255), *(np.arange(256) * k % 256 for k in (3, 5, 7))], axis=-1).astype(
         np.uint8
     )
@@ -101,9 +144,7 @@ def test_label_maps_are_stored_without_loss(tmp_path: Path, extension: str) -> N
         picture = av.VideoFrame.from_ndarray(((ids + index) % 21, colours), format="pal8")
         picture.pts, picture.time_base, picture.duration = index, Fraction(1, 10), 1
         frames.append(Frame(picture, 0.0))
-    write_frames(path, frames, rate=Fraction(10))
-    for index, stored in enumerate(read_frames(path)):
-        assert np.array_equal(stored.to_ndarray(format="rgb24"), colours[(ids + index) % 21][..., 1:])
+    return frames, colours, ids
 
 
 @pytest.mark.parametrize(

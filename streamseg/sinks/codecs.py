@@ -46,8 +46,12 @@ _DEFAULTS = {
 
 _LOSSLESS = {
     "libx264rgb": {"preset": "veryfast", "qp": "0"},
+    "libx265": {"preset": "veryfast", "x265-params": "log-level=none:lossless=1"},
     "libvpx-vp9": {"lossless": "1", "cpu-used": "5", "row-mt": "1"},
 }
+"""Options with which an encoder that can also lose something does not."""
+
+_EIGHT_BIT_RGB = frozenset({"rgb24", "bgr24", "bgr0", "gbrp"})
 
 _NO_BITRATE = frozenset({"ffv1", "mjpeg", "png", "prores_ks", "qtrle"})
 """Encoders whose files are equally large at any bitrate: measured at 50 kbit/s and 20 Mbit/s."""
@@ -155,11 +159,33 @@ def without_delay(encoder: Encoder) -> Encoder:
     return replace(encoder, options={**encoder.options, "tune": "zerolatency", "g": "60"})
 
 
-def lossless_encoder(name: str) -> Encoder:
-    """Return encoder `name` set to keep every code value."""
-    return Encoder(
-        name=name, options=_LOSSLESS.get(name, _DEFAULTS.get(name, {})), exact=name != "wrapped_avframe"
-    )
+def lossless_encoder(encoding: Encoding, usual: str) -> Encoder:
+    """Return the encoder asked for, else `usual`, set to keep every code value of RGB pictures.
+
+    Raises UsageError where it cannot, and for a crf or bitrate, which would ask for loss.
+    """
+    name = usual
+    if encoding.codec is not None:
+        name = _ENCODERS.get(encoding.codec.lower(), encoding.codec)
+        name = {"libx264": "libx264rgb"}.get(name, name)
+        if name not in _LOSSLESS and not _never_loses(name):
+            raise UsageError(
+                f"codec {encoding.codec!r} would blur class ids; leave it out and label video is lossless"
+            )
+    for option, value in (("crf", encoding.crf), ("bitrate", encoding.bitrate)):
+        if value is not None:
+            raise UsageError(
+                f"{option} {value!r} would do nothing to label video, which is lossless; leave it out"
+            )
+    options = dict(_LOSSLESS.get(name, _DEFAULTS.get(name, {})))
+    if encoding.preset is not None:
+        options["preset"] = _preset(name, encoding.preset)
+    return Encoder(name=name, options=options, exact=name != "wrapped_avframe")
+
+
+def _never_loses(name: str) -> bool:
+    codec, formats = Codec(name, "w"), pixel_formats(name)
+    return codec.lossless and not codec.lossy and not (formats and _EIGHT_BIT_RGB.isdisjoint(formats))
 
 
 @lru_cache

@@ -158,13 +158,14 @@ class MediaSink(Sink):
         return VideoTrack(self._spec, encoder, convert, video, first, sound=sound_begins(self._source))
 
     def _choose(self, first: av.VideoFrame) -> tuple[Encoder, str]:
-        """The encoder and pixel format for frames like `first`; UsageError if it loses transparency."""
+        """The encoder and pixel format for frames like `first`; UsageError if it loses alpha or class ids."""
         palette = first.format.has_palette
         name = "rgb24" if palette else first.format.name
-        if self._asked is not None:
+        if palette:
+            self._leave_out(lambda encoding: lossless_encoder(encoding, self._spec.palette))
+            encoder = lossless_encoder(self._encoding, self._spec.palette)
+        elif self._asked is not None:
             encoder = self._asked
-        elif palette:
-            encoder = lossless_encoder(self._spec.palette)
         else:
             wanted = self._spec.alpha if shape(name).alpha else self._spec.codec
             if wanted is None:
