@@ -118,20 +118,32 @@ def test_label_pictures_hold_class_ids() -> None:
 
 
 def test_label_pictures_hold_the_chosen_classes() -> None:
-    """Classes not chosen become background, inverted the chosen ones do; without a background class, void."""
+    """Classes not chosen become background, inverted the chosen ones; void where background itself is chosen,
+    or is no class."""
     matte = animals()
     assert matte.labels is not None
     picture = noise(64, 48, "yuv420p")
     ids, _ = composed(effect("labels"), picture, matte, foreground=("dog",)).to_ndarray()
     assert (ids == np.where(matte.labels == 2, 2, 0)).all()
     ids, _ = composed(effect("labels", invert=True), picture, matte, foreground=("dog",)).to_ndarray()
-    assert (ids == np.where(matte.labels == 2, 0, matte.labels)).all()
+    assert (ids == np.where(matte.labels == 2, 255, matte.labels)).all()
+    ids, _ = composed(effect("labels"), picture, matte, foreground=("background", "dog")).to_ndarray()
+    assert (ids == np.where(matte.labels % 2, 255, matte.labels)).all()
     streets = Matte(matte.alpha, matte.labels % 3)
     ids, _ = composed(effect("labels"), picture, streets, STREET, ("car",)).to_ndarray()
     assert (ids == np.where(streets.labels == 1, 1, 255)).all()
     failed = Matte(matte.alpha, failure="gone")
     ids, _ = composed(effect("labels"), picture, failed, STREET).to_ndarray()
     assert (ids == 255).all()
+
+
+def test_an_inverted_label_picture_of_two_classes_shows_the_background() -> None:
+    """Background is what counts now, so the person is void, not background too."""
+    matte = Matte(np.zeros((4, 4), np.uint8), (animals().labels == 1).astype(np.uint8))
+    ids, _ = composed(
+        effect("labels", invert=True), noise(64, 48, "yuv420p"), matte, ANIMALS[:2]
+    ).to_ndarray()
+    assert (ids == np.where(matte.labels, 255, 0)).all()
 
 
 def test_an_unknown_class_is_answered_with_the_list() -> None:

@@ -26,7 +26,7 @@ from streamseg.mattes import Alpha
 from streamseg.pictures import Pool, planes
 
 _VOID = 255
-"""Id that label maps give to pixels of no class, in Pascal VOC, Cityscapes and elsewhere."""
+"""Id that label maps give to pixels of no class, or one not told, in Pascal VOC, Cityscapes and elsewhere."""
 
 
 class LibavCompositor(Compositor):
@@ -41,7 +41,7 @@ class LibavCompositor(Compositor):
         self._many = len(classes) > 2
         self._by_class = recipe.output == "labels" or (recipe.needs_labels and self._many)
         self._chosen = _chosen(self.classes, self.foreground)
-        self._nothing = classes.index("background") if "background" in classes else _VOID
+        self._nothing = _nothing(self.classes, self._shown)
         self._converter = Converter()
         self._pool = Pool()
         self._operations = Operations(recipe.operations)
@@ -119,11 +119,17 @@ class LibavCompositor(Compositor):
         return ~self._chosen if Invert() in self.recipe.operations else self._chosen
 
     def _shown_labels(self, frame: Frame, matte: Matte) -> LabelMap:
-        """The label map, without the classes that are not shown; of a failed matte none is."""
+        """The label map, with nothing where a class is not shown, and everywhere if the matte failed."""
         if matte.failure is not None or matte.labels is None:
             return np.full(frame.size[::-1], self._nothing, np.uint8)
         ids = np.where(self._shown > 0, np.arange(256), self._nothing).astype(np.uint8)
         return cast(LabelMap, cv2.LUT(matte.labels, ids))
+
+
+def _nothing(classes: Sequence[str], shown: NDArray[np.uint8]) -> int:
+    """The id for pixels whose class is not shown: that of the background, unless it is itself shown."""
+    background = classes.index("background") if "background" in classes else _VOID
+    return _VOID if shown[background] else background
 
 
 def _chosen(classes: Sequence[str], names: Sequence[str]) -> NDArray[np.uint8]:
