@@ -59,10 +59,11 @@ class Backdrop:
 
 @dataclass(frozen=True, slots=True)
 class ClassColours:
-    """A colour for each class of the label map, or one for all where the network knows only one."""
+    """The frame, tinted in a colour for each class of the label map, or in one where the network knows only
+    one: opacity * colour + (1 - opacity) * frame."""
 
     opacity: float
-    """How much of the layer below they hide, 0..1."""
+    """How much of the frame the colours hide, 0..1, to the nearest 1/255."""
     tint: Rgb
     """For a network with one class."""
     legend: bool = True

@@ -110,8 +110,17 @@ class Reference:
     def composite(self, recipe: Recipe) -> Planes:
         """Planes of the opaque picture a recipe without matte operations makes."""
         base, over = self.layer(recipe.background), self.layer(recipe.foreground)
-        opacity = recipe.foreground.opacity if isinstance(recipe.foreground, ClassColours) else 1.0
-        alpha = np.rint(self.alpha * opacity)
+        alpha = self.alpha.astype(np.float64)
+        if isinstance(recipe.foreground, ClassColours):
+            opacity = recipe.foreground.opacity
+            if isinstance(recipe.background, Camera):
+                alpha = np.rint(self.alpha * opacity)
+            else:
+                opacity = np.rint(255 * opacity) / 255
+                over = [
+                    np.rint(opacity * colour + (1 - opacity) * seen)
+                    for colour, seen in zip(over, self.planes, strict=True)
+                ]
         masks = [np.rint(self.sampled(alpha, index) * self.largest / 255) for index in range(len(base))]
         return [
             np.rint((m * o + (self.largest - m) * b) / self.largest)

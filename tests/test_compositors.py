@@ -80,13 +80,15 @@ def scenes(draw: st.DrawFn) -> tuple[av.VideoFrame, NDArray[np.uint8]]:
 
 
 @settings(max_examples=250, deadline=None, derandomize=True)
-@given(scenes(), st.sampled_from(["silhouette", "colour", "replace", "overlay", "spotlight"]))
+@given(scenes(), st.sampled_from(["silhouette", "colour", "replace", "overlay", "tinted", "spotlight"]))
 def test_like_the_reference(scene: tuple[av.VideoFrame, NDArray[np.uint8]], name: str) -> None:
     """Every format, size, range, matrix and matte: within one code value of the formulas."""
     picture, alpha = scene
-    recipe = effect("silhouette", color="#d04020", background="#2090a0") if name == "colour" else effect(name)
+    colours = {"color": "#d04020", "background": "#2090a0"}
+    special = {"colour": effect("silhouette", **colours), "tinted": effect("overlay", **colours)}
+    recipe = special.get(name) or effect(name)
     made = composed(recipe, picture, Matte(alpha))
-    if name == "overlay":
+    if recipe.name == "overlay":
         picture = coloured(picture)
     assert (made.format.name, made.width, made.height) == (picture.format.name, picture.width, picture.height)
     assert furthest(read(made), Reference(picture, alpha).composite(recipe)) <= 1

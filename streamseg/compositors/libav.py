@@ -19,7 +19,7 @@ from streamseg.compositors.merge import Merger, Sampler
 from streamseg.compositors.operations import Operations
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
 from streamseg.compositors.planes import Canvas
-from streamseg.effects import ClassColours, Invert, Recipe
+from streamseg.effects import Camera, ClassColours, Invert, Recipe
 from streamseg.errors import UsageError
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.mattes import Alpha
@@ -50,6 +50,7 @@ class LibavCompositor(Compositor):
         overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
         self._classes_shown = overlay is not None
         self._opacity = overlay.opacity if overlay else 1.0
+        self._over_camera = isinstance(recipe.background, Camera)
         self._legend = Legend(classes) if overlay and overlay.legend and self._many else None
         self._canvas: Canvas | None = None
         self._merger: Merger | None = None
@@ -95,14 +96,18 @@ class LibavCompositor(Compositor):
         canvas = Canvas.of(picture)
         if canvas != self._canvas:
             self._canvas, self._sampler, self._merger = canvas, Sampler(canvas), None
-        if self._opacity < 1:
-            alpha = cast(Alpha, cv2.convertScaleAbs(alpha, alpha=self._opacity))
-        elif isinstance(self._base, ColourPainter) and isinstance(self._over, ColourPainter):
-            return self._two_colours(canvas, self._base.rgb, self._over.rgb, alpha)
+        behind, figure = self._base, self._over
+        if self._opacity == 1 and isinstance(behind, ColourPainter) and isinstance(figure, ColourPainter):
+            return self._two_colours(canvas, behind.rgb, figure.rgb, alpha)
         self._merger = self._merger or Merger(canvas, self._sampler)
         labels = matte.labels if matte.failure is None else None
         scene = Scene(canvas, self._converter.planar(picture), alpha, labels, frame.time)
-        painted = self._merger(self._base(scene), self._over(scene), alpha)
+        over = figure(scene)
+        if self._opacity < 1 and self._over_camera:  # tinting and merging are one blend
+            alpha = cast(Alpha, cv2.convertScaleAbs(alpha, alpha=self._opacity))
+        elif self._opacity < 1:
+            over = self._merger(scene.picture, over, np.full((1, 1), round(255 * self._opacity), np.uint8))
+        painted = self._merger(behind(scene), over, alpha)
         if self._legend is not None and labels is not None:
             self._legend.draw(painted, canvas, labels, self._shown)
         return painted
