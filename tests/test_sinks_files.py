@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -125,6 +126,34 @@ def test_places_that_cannot_be_written_are_refused_at_once(
     with pytest.raises(error, match=says) as caught:
         open_sink(f"{tmp_path}/{name}")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["no/out.mp4", "no/out.png", "no/such/%05d.png", "no/such/masks/", "no/out.gif"]
+)
+def test_a_missing_folder_is_named_as_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Whoever named a folder relative to where they are finds that name in the message."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SinkError, match=r"^cannot write into 'no(/such)?': there is no such folder"):
+        open_sink(name)
+
+
+def test_a_file_that_fails_late_is_named_as_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So too where the folder vanishes while a run goes on."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("out.png", "out.mp4"):
+        (tmp_path / "there").mkdir()
+        frames = made_frames([0])
+        sink = open_sink(f"there/{name}")
+        sink.start(VideoFormat(*frames[0].size, TICKS), frames[0], Tracks())
+        sink.write(frames[0])
+        shutil.rmtree(tmp_path / "there")
+        with pytest.raises(SinkError, match=f"^cannot write 'there/{name}'"):
+            sink.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write anywhere")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import subprocess
 import sys
@@ -54,6 +55,15 @@ def test_who_stops_reading_ends_the_run_quietly() -> None:
     writer.stderr.close()
     assert writer.wait() == 0
     assert said == "nobody reads '-' any more\n"
+
+
+def test_transparency_that_stdout_cannot_carry_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody asked for YUV4MPEG, so the message speaks of '-'."""
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    with pytest.raises(UsageError, match=r"^'-' cannot hold transparency; use .mov"):
+        write_frames("-", made_frames([0], pixel_format="yuva420p"))
 
 
 def test_a_terminal_is_no_place_for_raw_video(monkeypatch: pytest.MonkeyPatch) -> None:

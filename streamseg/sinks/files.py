@@ -74,6 +74,7 @@ class OutputFile:
     def __init__(self, name: str | Path, *, overwrite: bool = False, inputs: Sequence[str] = ()) -> None:
         """Raises UsageError or SinkError where the file must not or cannot be written."""
         path = Path(name)
+        self._asked = str(name)
         try:
             check_target(path, overwrite=overwrite, inputs=inputs)
             self.path = path.resolve()  # a link stays a link: what it points to is replaced
@@ -85,7 +86,7 @@ class OutputFile:
             if isinstance(error, StreamsegError):
                 raise
             raise SinkError(f"cannot write {str(name)!r}: {reason(error)}") from error
-        check_folder(self.path.parent)
+        check_folder(self.path.parent if path.is_symlink() else path.parent)
         self.partial = self._device() or self.path.with_name(
             f".{self.path.stem[:40]}.partial-{os.getpid()}-{secrets.token_hex(2)}{self.path.suffix}"
         )
@@ -104,7 +105,7 @@ class OutputFile:
             self.partial.replace(self.path)
         except OSError as error:
             self.discard()
-            raise SinkError(f"cannot write {str(self.path)!r}: {reason(error)}") from error
+            raise SinkError(f"cannot write {self._asked!r}: {reason(error)}") from error
 
     def discard(self) -> None:
         """Remove what was written so far."""
@@ -118,5 +119,5 @@ class OutputFile:
             self.partial.write_bytes(content)
         except OSError as error:
             self.discard()
-            raise SinkError(f"cannot write {str(self.path)!r}: {reason(error)}") from error
+            raise SinkError(f"cannot write {self._asked!r}: {reason(error)}") from error
         self.commit()

@@ -20,4 +20,4 @@ class StdoutSink(MediaSink):
         """Raises UsageError when stdout is a terminal."""
         if sys.stdout is not None and sys.stdout.isatty():
             raise UsageError("'-' would fill the terminal with raw video; pipe it on: ... -o - | ffplay -")
-        self._set_up(Destination(uri=destination.uri), CONTAINERS[".y4m"], ".y4m", Direct(), "pipe:1")
+        self._set_up(Destination(uri=destination.uri), CONTAINERS[".y4m"], "-", Direct(), "pipe:1")
