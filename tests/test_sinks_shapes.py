@@ -191,8 +191,8 @@ def test_frames_of_another_size_are_fitted_into_the_first(
 
 def test_an_encoder_that_refuses_is_named(tmp_path: Path) -> None:
     """A size the encoder cannot do is one line with the encoder, the size and a way out; nothing is left."""
-    with pytest.raises(SinkError, match=r"encoder 'libx265' refuses 2x2 yuv420p; try another codec"):
-        write_frames(tmp_path / "out.mp4", made_frames([0], size=(2, 2)), encoding=Encoding(codec="hevc"))
+    with pytest.raises(SinkError, match=r"encoder 'libsvtav1' refuses 2x2 yuv420p; try another codec"):
+        write_frames(tmp_path / "out.mp4", made_frames([0], size=(2, 2)), encoding=Encoding(codec="av1"))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -221,3 +221,10 @@ def cut_out(pixel_format: str) -> list[Frame]:
         picture = av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format=pixel_format)
         frame.picture = frame.with_picture(picture).picture
     return frames
+
+
+def test_pictures_too_low_for_x265_are_refused(tmp_path: Path) -> None:
+    """The encoder, which would bring the process down, is not opened; the line says what it needs."""
+    with pytest.raises(SinkError, match="'libx265' needs 32 lines and more, these pictures have 24"):
+        write_frames(tmp_path / "o.mp4", made_frames([0], size=(36, 24)), encoding=Encoding(codec="hevc"))
+    write_frames(tmp_path / "o.mp4", made_frames([0], size=(36, 32)), encoding=Encoding(codec="hevc"))

@@ -37,6 +37,7 @@ def execute(request: Request) -> int:
             open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named)
         )
         control = Control()
+        opened.callback(control.close)
         Keys(request, control, Path.cwd()).listen(sinks)
         stats = Stats()
         with progress(source.expected_frames, quiet=request.quiet) as watch:

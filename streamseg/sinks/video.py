@@ -31,6 +31,9 @@ _CARRIES_ASPECT = frozenset({"libx264", "libx264rgb", "libx265", "mpeg4", "mpeg2
 _COUNTS_FRAMES = frozenset({"mpeg4", "mpeg2video"})
 """Encoders that refuse a time base as fine as 1/90000."""
 
+_X265_LOWEST = 32
+"""Lines; below, x265 4.1 writes beyond its memory at some widths (34 to 48 seen) and the process ends."""
+
 _X265_REORDERS = 2
 """Frames x265 needs before it knows its own delay: with fewer its dts are whatever the memory held."""
 
@@ -145,6 +148,11 @@ class VideoTrack:
 
     def open(self, container: OutputContainer, uri: str) -> None:
         """Add the stream and open its encoder; raises SinkError if that refuses."""
+        if self._encoder.name == "libx265" and self._size[1] < _X265_LOWEST:
+            raise SinkError(
+                f"cannot write {uri!r}: encoder 'libx265' needs {_X265_LOWEST} lines and more, "
+                f"these pictures have {self._size[1]}; try another codec"
+            )
         options = dict(self._encoder.options)
         if self._encoder.name == "libx264" and self._convert.colour == Tags(range=LIMITED):
             options |= _X264_SAYS_RANGE
