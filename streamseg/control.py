@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from streamseg.compositors import Compositor, open_compositor
 from streamseg.effects import Recipe
@@ -24,7 +25,10 @@ class Control:
         self.stuck = False
         """A stage is left behind in a library that does not return."""
         self._stop: Callable[[], None] = lambda: None
+        self.lingering = False
+        """All stills have been read; the last one stays for its viewer."""
         self._wanted: Compositor | None = None
+        self._changes = 0
         self._opened: list[Compositor] = []
 
     def begin(self, segmenter: Segmenter, compositor: Compositor, stop: Callable[[], None]) -> None:
@@ -57,6 +61,20 @@ class Control:
         )
         self._opened.append(compositor)
         self._wanted = compositor
+        self._changes += 1
+
+    def linger(self, stills: Iterable[Frame], watched: Callable[[], bool]) -> Iterator[Frame]:
+        """The same stills; then, while somebody watches, the last one again for each effect asked for (the
+        source's thread)."""
+        last = None
+        for last in stills:
+            yield last
+        self.lingering, changes = True, self._changes
+        while last is not None and watched():
+            if changes != self._changes:
+                changes = self._changes
+                yield replace(last, again=True)
+            time.sleep(_LONGEST_WAIT)
 
     def compose(self, frame: Frame, matte: Matte) -> Frame:
         """Paint a frame with the effect in use (the compositor's thread)."""

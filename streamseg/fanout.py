@@ -46,7 +46,13 @@ class FanOut:
             sink.idle()
 
     def write(self, source: Source, frame: Frame) -> None:
-        """Write a frame to every sink, preceded by the packets of the other tracks that are due before it."""
+        """Write a frame to every sink, preceded by the packets of the other tracks that are due before it.
+
+        One that comes again goes only to those who show it to a person, and is not counted.
+        """
+        if frame.again:
+            self._each(lambda sink: sink.write(frame) if sink.paces else None)
+            return
         if not self._started:
             self._started = True
             self._each(lambda sink: sink.start(source.video, frame, source.tracks))

@@ -52,6 +52,8 @@ class Frame:
     """The picture repeats the last good one because this one was damaged."""
     name: str | None = None
     """Path of a still, relative to its folder (`a/b.jpg`); sinks that keep names use it."""
+    again: bool = False
+    """The same still once more, for a viewer who asked for another effect; files have it already."""
 
     @property
     def size(self) -> tuple[int, int]:

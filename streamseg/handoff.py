@@ -17,6 +17,9 @@ FILE_DEPTH = 2
 _POLL = 0.2
 """Seconds between looks at whether somebody asked to stop; waiting for ever would hide Ctrl-C on Windows."""
 
+_GLANCE = 0.02
+"""Seconds between calls of `idle`: a window that waits for a frame has to answer its viewer."""
+
 
 class HandoffClosed(Exception):
     """The other side of a boundary has gone."""
@@ -47,6 +50,11 @@ class Handoff(Generic[T]):
                 self.dropped += 1
             self._items.append(item)
             self._changed.notify_all()
+
+    def ready(self, seconds: float) -> bool:
+        """Wait at most so long for an item or the end; tell whether there is one."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._items) or self._closed, seconds)
 
     def get(self, stopping: Callable[[], bool] = lambda: False) -> T:
         """Take the oldest item; after the last one raise the producer's error, or HandoffClosed at an
@@ -95,9 +103,11 @@ class Stages:
         """A thread has not ended yet."""
         return any(thread.is_alive() for thread in self._threads)
 
-    def prefetch(self, items: Iterable[T], *, name: str, leaky: bool = False) -> Iterator[T]:
+    def prefetch(
+        self, items: Iterable[T], *, name: str, leaky: bool = False, idle: Callable[[], None] | None = None
+    ) -> Iterator[T]:
         """Iterate `items` on a thread of its own, one boundary ahead of the caller. Errors surface here, type
-        unchanged."""
+        unchanged. `idle` is called now and then while the caller waits for an item."""
         handoff: Handoff[T] = Handoff(depth=1 if leaky else FILE_DEPTH, leaky=leaky)
 
         def produce() -> None:
@@ -115,10 +125,12 @@ class Stages:
         self._handoffs.append(handoff)  # type: ignore[arg-type]  # a list of boundaries of any kind
         self._threads.append(thread)
         thread.start()
-        return self._drain(handoff)
+        return self._drain(handoff, idle)
 
-    def _drain(self, handoff: Handoff[T]) -> Iterator[T]:
+    def _drain(self, handoff: Handoff[T], idle: Callable[[], None] | None) -> Iterator[T]:
         while True:
+            while idle and not self._stopping and not handoff.ready(_GLANCE):
+                idle()
             try:
                 item = handoff.get(lambda: self._stopping)
             except HandoffClosed:

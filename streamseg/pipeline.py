@@ -60,9 +60,15 @@ def run(
 
         control.begin(segmenter, compositor, stop)
         check_classes(segmenter, compositor)
-        frames = stages.prefetch(captured(source, stats), name="capture", leaky=source.live)
+        read = captured(source, stats)
+        if source.stills:
+            read = control.linger(read, lambda: outputs.paces and not source.interrupted)
+        frames = stages.prefetch(read, name="capture", leaky=source.live)
         pairs = stages.prefetch(segmented(frames, segmenter, stats), name="engine", leaky=source.live)
-        finished = stages.prefetch(composited(pairs, control, stats), name="effect", leaky=source.live)
+        idle = outputs.idle if outputs.paces else None
+        finished = stages.prefetch(
+            composited(pairs, control, stats), name="effect", leaky=source.live, idle=idle
+        )
         try:
             for frame in control.paced(finished, outputs.idle, wait=outputs.paces and not source.live):
                 outputs.write(source, frame)
@@ -70,7 +76,8 @@ def run(
                 if watch:
                     watch(stats)
         except SinkClosed:
-            control.stop()
+            if not (control.lingering and stats.frames_out + stats.frames_dropped == stats.frames_in):
+                control.stop()
         except SourceError:
             outputs.keep()
             raise
@@ -116,7 +123,7 @@ def segmented(frames: Iterable[Frame], segmenter: Segmenter, stats: Stats) -> It
         with stats.timed("segment"):
             matte = segmenter(frame)
         if matte.failure:
-            stats.frames_failed += 1
+            stats.frames_failed += not frame.again
             stats.fail(matte.failure)
         yield frame, matte
 

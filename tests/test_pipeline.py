@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
 
 import streamseg
+from streamseg.errors import SinkClosed
 from streamseg.stats import Stats
 from tests.doubles import ListSink, ListSource
 from tests.list_runs import run
@@ -151,3 +153,72 @@ def test_a_window_shows_a_file_at_its_own_speed() -> None:
     sink.paces = True
     report = run(ListSource([0, 50, 100, 200]), sink)
     assert report.wall_s >= 0.2
+
+
+class Watched(ListSink):
+    """A window whose viewer, once all pictures were shown, does a thing at each new one, and then leaves."""
+
+    paces = True
+
+    def __init__(self, pictures: int, *acts: Callable[[], None]) -> None:
+        super().__init__(uri="window")
+        self._acts = list(acts)
+        self._seen = pictures - 1
+        self.left = False
+
+    def idle(self) -> None:
+        """Do the next thing once the last one shows."""
+        if len(self.frames) <= self._seen:
+            return
+        self._seen = len(self.frames)
+        if not self._acts:
+            self.left = True
+            raise SinkClosed("the viewer quit")
+        self._acts.pop(0)()
+
+
+def stills(number: int) -> ListSource:
+    """That many pictures."""
+    source = ListSource(range(0, number * 10, 10))
+    source.stills = True
+    return source
+
+
+def test_the_last_still_stays_until_its_viewer_leaves() -> None:
+    """A window keeps the last of several pictures, and leaving it then is no early end."""
+    window, file = Watched(3), ListSink()
+    report = run(stills(3), window, file)
+    assert window.left
+    assert window.ended == file.ended == "closed"
+    assert [frame.picture.pts for frame in file.frames] == [0, 10, 20]
+    assert not report.interrupted
+
+
+def test_a_still_that_stays_takes_another_effect() -> None:
+    """Another effect is painted on the picture that is shown; files get each picture once."""
+    control = streamseg.Control()
+    window = Watched(
+        1, lambda: control.show(streamseg.effect("silhouette", color="white", background="black"))
+    )
+    file = ListSink()
+    report = run(stills(1), window, file, control=control)
+    control.close()
+    assert [frame.picture.to_ndarray()[0, 0] > 128 for frame in window.frames] == [True, False]
+    assert len(file.frames) == report.frames_in == report.frames_out == 1
+
+
+def test_a_still_that_stays_can_be_stopped() -> None:
+    """`control.stop()` ends the wait for a viewer."""
+    control = streamseg.Control()
+    window = Watched(1, control.stop)
+    assert run(stills(1), window, control=control).interrupted
+    assert window.ended == "closed"
+
+
+def test_without_a_viewer_stills_end_by_themselves() -> None:
+    """Pictures that go to files alone, or whose window fails, are waited for by nobody."""
+    run(stills(2), ListSink())
+    window, file = ListSink(fails_at=0), ListSink()
+    window.paces = True
+    run(stills(2), window, file)
+    assert len(file.frames) == 2

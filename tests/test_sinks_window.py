@@ -6,7 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -15,7 +19,11 @@ import pytest
 from streamseg.errors import SinkError
 from streamseg.sinks import open_sink
 from streamseg.sinks.window import display_picture, over_checkerboard
+from tests.clips import read_frames
+from tests.commandline import FAST, PROJECT, process
 from tests.sinking import made_frames
+
+T = TypeVar("T")
 
 needs_screen = pytest.mark.skipif(
     shutil.which("Xvfb") is None, reason="needs Xvfb, a screen without a monitor"
@@ -135,6 +143,51 @@ sink.idle()
 sink.close()
 """
     assert viewer(screen, script) == ["the window was closed"]
+
+
+@needs_screen
+@needs_keys
+def test_a_picture_stays_and_takes_other_effects(screen: str, tmp_path: Path) -> None:
+    """A photo stays in the window: 9 shows it as a mask, s writes what is seen, q ends an ordinary run."""
+    photo = PROJECT / "streamseg" / "sources" / "portrait.jpg"
+    environment = {**os.environ, "DISPLAY": screen, "PYTHONPATH": str(PROJECT)}
+
+    def press(key: str) -> None:
+        subprocess.run(["xdotool", "key", key], env=environment, check=True)
+
+    def corner() -> int:
+        """Brightness, in a new snapshot, of where the null runtime sees nobody."""
+        before = set(tmp_path.glob("streamseg*.png"))
+        press("s")
+        new = until(lambda: set(tmp_path.glob("streamseg*.png")) - before)
+        return int(read_frames(new.pop())[0].to_ndarray(format="gray")[0, 0])
+
+    with process("run", photo, *FAST, env=environment, cwd=tmp_path) as run, ending(run):
+        search = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "^streamseg$", "windowfocus"]
+        subprocess.run(search, env=environment, check=True, timeout=30)
+        assert corner() > 235
+        press("9")
+        until(lambda: corner() < 20)
+        press("q")
+        _, said = run.communicate(timeout=30)
+    assert (run.returncode, said.decode().splitlines()[-1][:15]) == (0, "done: 1 picture")
+
+
+@contextmanager
+def ending(run: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill a process that a failure left behind: its picture would stay for ever."""
+    try:
+        yield
+    finally:
+        run.kill()
+
+
+def until(ready: Callable[[], T], seconds: float = 20) -> T:
+    """Return the first answer that is true."""
+    end = time.monotonic() + seconds
+    while not (answer := ready()):
+        assert time.monotonic() < end, "nothing happened in time"
+    return answer
 
 
 @needs_screen
