@@ -14,9 +14,19 @@ def ensure_packages() -> None:
     """Run under the project's own environment when this Python lacks the packages."""
     if all(find_spec(package) for package in ("av", "cv2", "click", "onnxruntime")):
         return
-    if VENV_PYTHON.exists() and Path(sys.prefix) != VENV_PYTHON.parent.parent:
-        os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])
+    if Path(sys.prefix) != VENV_PYTHON.parent.parent and os.path.lexists(VENV_PYTHON):
+        try:
+            os.execv(VENV_PYTHON, [str(VENV_PYTHON), *sys.argv])
+        except OSError as error:
+            sys.exit(f"error: cannot run '{VENV_PYTHON}': {_trouble(error)}")
     sys.exit("error: streamseg's packages are not installed for this Python; run: make setup")
+
+
+def _trouble(error: OSError) -> str:
+    why = str(error.strerror).lower()
+    if isinstance(error, PermissionError):
+        return f"{why} (it leads to '{os.path.realpath(VENV_PYTHON)}'); run as the user who set it up"
+    return f"{why}; set it up again: rm -r '{HERE / '.venv'}'; make -C '{HERE}' setup"
 
 
 if __name__ == "__main__":

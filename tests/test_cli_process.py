@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,6 +187,30 @@ def test_entry_script_is_the_same_program(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(read_frames(tmp_path / "out.mp4")) == 10
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ("none", "packages are not installed for this Python; run: make setup"),
+        ("leads nowhere", "no such file or directory; set it up again: rm -r "),
+        ("forbidden", "permission denied (it leads to "),
+    ],
+)
+def test_an_environment_that_cannot_be_used_is_one_line(tmp_path: Path, environment: str, words: str) -> None:
+    """Without packages the entry script runs under the project's environment, or says why it cannot."""
+    shutil.copy(PROJECT / "run_stream.py", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    if environment == "forbidden":
+        python.write_text("")  # not executable, which stops root too
+    elif environment == "leads nowhere":
+        python.symlink_to(tmp_path / "gone")
+    command = [sys.executable, "-IS", tmp_path / "run_stream.py", "test:", "-o", "null:"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert words in done.stderr
 
 
 def test_terminal_shows_a_bar(tmp_path: Path) -> None:
