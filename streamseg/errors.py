@@ -13,6 +13,8 @@ StreamsegError                  the base; catch this to catch them all
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 
 
 class StreamsegError(Exception):
@@ -57,3 +59,8 @@ def reason(error: BaseException) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     first = redacted(str(text).strip().splitlines()[0]).rstrip(".")
     return first[:1].lower() + first[1:]
+
+
+def pip_install(*packages: str) -> str:
+    """Return the command that installs packages for the Python that runs this."""
+    return shlex.join([sys.executable or "python3", "-m", "pip", "install", *packages])

@@ -6,6 +6,7 @@ import errno
 import inspect
 import json
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -102,6 +103,38 @@ def test_entry_script_is_called_by_its_name(cli: Cli, monkeypatch: pytest.Monkey
     assert "see ./run_stream.py --help" in cli("run", "--nonsense").error
 
 
+@pytest.mark.parametrize(
+    ("started", "name"),
+    [
+        ("./run_stream.py", "./run_stream.py"),
+        (".venv/bin/streamseg", ".venv/bin/streamseg run"),
+        ("somewhere/streamseg/__main__.py", f"{Path(sys.executable).name} -m streamseg run"),
+        ("a program that calls main", "streamseg run"),
+    ],
+)
+def test_advice_can_be_typed_as_it_stands(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, started: str, name: str
+) -> None:
+    """A command that an error advises begins as the one that failed did."""
+    monkeypatch.setattr("sys.argv", [started])
+    monkeypatch.setattr("streamseg.sources.camera.list_cameras", list)
+    monkeypatch.setattr("sys.platform", "linux")
+    assert cli("run").error.endswith(f"name what to read: {name} talk.mp4")
+    assert f"did you mean: {name} talk.mp4" in cli("talk.mp4").error
+    assert cli("run", "--foo").error.endswith(f"see {name} --help")
+
+
+def test_a_program_on_the_path_is_called_by_its_name(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where `streamseg` alone starts this program, advice says so, not where it lies."""
+    script = tmp_path / "streamseg"
+    script.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [str(script)])
+    assert cli("run", "--foo").error.endswith("see streamseg run --help")
+
+
 def test_version(cli: Cli) -> None:
     """`--version` prints the package's."""
     assert cli("--version").out == f"streamseg {streamseg.__version__}\n"
@@ -112,7 +145,8 @@ MISUSE = {
         ["run", "--efect", "blur"],
         ["'--efect'", "did you mean --effect?"],
     ),
-    "unknown option, none near": (["run", "--zzz"], ["unknown option '--zzz'", "see streamseg run --help"]),
+    "unknown option, none near": (["run", "--foo"], ["unknown option '--foo'; see streamseg run --help"]),
+    "unknown option, longer than the one meant": (["run", "--colour", "red"], ["did you mean --color?"]),
     "option without its value": (["run", "test:", "--effect"], ["'--effect' requires an argument"]),
     "two sources": (["run", "a.mp4", "b.mp4"], ["too many arguments: b.mp4", "-o"]),
     "unknown command, a near one suggested": (["rum"], ["'rum'", "did you mean run?"]),

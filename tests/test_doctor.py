@@ -70,6 +70,7 @@ def test_no_screen_is_not_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     found = doctor.screen()
     assert found.state == "not needed"
     assert "DISPLAY is not set" in found.found
+    assert found.fix is not None and found.fix.startswith("export DISPLAY=:0 ")
 
 
 def test_screen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,7 +110,7 @@ def test_model_cards_of_the_user_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(card.replace("selfie.onnx", "other.onnx"))
     code, said = asked(STREAMSEG_MODELS=str(tmp_path))
     assert code == 0
-    assert "streamseg models show broken" in said
+    assert f"fix: {sys.executable} -m streamseg models show broken" in said
     assert "weights are yours to obtain" in next(line for line in said.splitlines() if "model other" in line)
 
 
@@ -154,6 +155,16 @@ def test_package_that_does_not_load_is_found(module: str, what: str) -> None:
     assert "fix: " in lines[index + 1]
     assert "pip install" in lines[index + 1]
     assert any("cache" in line for line in lines)
+
+
+def test_packages_for_importing_are_looked_for() -> None:
+    """Without one of the packages that read .tflite files nothing is broken, and how to get it is told."""
+    code, said = asked(prelude="sys.modules['tflite'] = None")
+    assert code == 0
+    found, fix = said[said.index("TFLite networks") :].splitlines()[:2]
+    assert "no package tflite" in found
+    assert fix.strip() == f"fix: {sys.executable} -m pip install tflite"
+    assert "read by onnx" in fact("TFLite networks").found
 
 
 def test_missing_encoder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

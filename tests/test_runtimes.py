@@ -112,7 +112,7 @@ def test_every_reason_is_kept_when_nothing_loads(tmp_path: Path, monkeypatch: py
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ONNX Runtime the message says what to install."""
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModelError, match="pip install onnxruntime"):
+    with pytest.raises(ModelError, match=f"{sys.executable} -m pip install onnxruntime"):
         load_runtime(networks.identity(tmp_path))
 
 

@@ -14,7 +14,7 @@ from typing import NoReturn
 import click
 
 import streamseg
-from streamseg.cli.help import WIDTH, did_you_mean, explain
+from streamseg.cli.help import NAME, WIDTH, did_you_mean, explain, started
 from streamseg.errors import StreamsegError, UsageError, reason
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -66,7 +66,7 @@ class Commands(click.Group):
         "max_content_width": WIDTH,
         "show_default": True,
     },
-    epilog="Each command explains itself: streamseg run --help",
+    epilog="Each command has a --help of its own.",
 )
 @click.version_option(streamseg.__version__, prog_name="streamseg", message="%(prog)s %(version)s")
 def commands() -> None:
@@ -93,7 +93,7 @@ def _replace_closed_streams() -> None:
 def outcome(arguments: list[str]) -> int:
     """Run the program; return its exit code after saying in one line what went wrong, if anything did."""
     try:
-        with commands.make_context("streamseg", arguments) as context:
+        with commands.make_context(NAME, arguments) as context:
             result = commands.invoke(context)
     except click.exceptions.Exit as ended:  # --help, --version
         return ended.exit_code
@@ -144,5 +144,5 @@ def _system(error: OSError) -> str:
 def _meant(word: str, args: list[str]) -> str:
     looks_like_source = Path(word).exists() or any(sign in word for sign in "./:") or word.isdigit()
     if looks_like_source:
-        return f"; did you mean: streamseg run {' '.join(args)}"
+        return f"; did you mean: {started('run')} {' '.join(args)}"
     return did_you_mean(word, list(COMMANDS))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+
+NAME = "streamseg"
 
 WIDTH = 80
 """Widest help text, in characters."""
@@ -82,11 +85,21 @@ class Command(click.Command):
 
 
 def program(ctx: click.Context) -> str:
-    """Name of the program as the user called it."""
-    script = Path(sys.argv[0]).name
-    if script == "run_stream.py" and ctx.info_name == "run":
-        return f"./{script}"
-    return ctx.command_path
+    """Name of a command as the user called it."""
+    return started("run") if ctx.command_path == f"{NAME} run" else ctx.command_path.replace(NAME, started())
+
+
+def started(command: str = "") -> str:
+    """What starts the program, or a command of it: what the user typed."""
+    script = Path(sys.argv[0])
+    if script.name == "run_stream.py" and command == "run":
+        return f"./{script.name}"
+    name = NAME
+    if script.parts[-2:] == (NAME, "__main__.py"):
+        name = f"{Path(sys.executable).name} -m {NAME}"
+    elif script.stem == NAME and shutil.which(NAME) != str(script):
+        name = str(script)
+    return f"{name} {command}".rstrip()
 
 
 def explain(error: click.ClickException) -> str:
@@ -116,5 +129,6 @@ def _nearest_option(error: click.NoSuchOption) -> str:
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """Return `; did you mean --effect?`, or nothing where no known word is near."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else ""
+    bare = {name.lstrip("-"): name for name in known}  # two dashes in common are nothing in common
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1, cutoff=0.6)
+    return f"; did you mean {bare[near[0]]}?" if near else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from streamseg.cli.help import started
 from streamseg.effects import TAKES, Recipe, effect
 from streamseg.errors import UsageError
 from streamseg.models import find_model
@@ -142,7 +143,7 @@ def default_source() -> str:
     cameras = list_cameras()
     if not cameras:
         raise UsageError(
-            "no SOURCE was given and no camera is here; name what to read: streamseg run talk.mp4"
+            f"no SOURCE was given and no camera is here; name what to read: {started('run')} talk.mp4"
         )
     return cameras[0]
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
 from streamseg.doctor.gpu import gpu_facts
-from streamseg.errors import StreamsegError, reason
+from streamseg.errors import StreamsegError, pip_install, reason
 
 __all__ = ["Fact", "facts"]
 
@@ -40,6 +43,7 @@ def facts() -> Iterator[Fact]:
     yield from ffmpeg()
     yield from opencv()
     yield onnxruntime()
+    yield tflite()
     yield cameras()
     yield screen()
     yield from gpu_facts()
@@ -132,6 +136,17 @@ def onnxruntime() -> Fact:
     return Fact(what="ONNX Runtime", found=ort.__version__)
 
 
+def tflite() -> Fact:
+    """What turns .tflite networks into ONNX: `deeplab-voc` and `selfie-multiclass` are fetched as such."""
+    missing = [name for name in ("onnx", "tflite") if find_spec(name) is None]
+    if missing:
+        found = f"not read: no package {' and no package '.join(missing)}"
+        return Fact(what="TFLite networks", found=found, state="not needed", fix=pip_install(*missing))
+    return Fact(
+        what="TFLite networks", found=f"read by onnx {version('onnx')} and tflite {version('tflite')}"
+    )
+
+
 def cameras() -> Fact:
     """Cameras the system lists."""
     try:
@@ -158,7 +173,10 @@ def screen() -> Fact:
         if os.environ.get(variable):
             return Fact(what="screen", found=f"{variable}={os.environ[variable]}")
     return Fact(
-        what="screen", found="none: DISPLAY is not set, so results go to files with -o", state="not needed"
+        what="screen",
+        found="none: DISPLAY is not set, so results go to files with -o",
+        state="not needed",
+        fix="export DISPLAY=:0   (where this machine has a desktop; from afar: ssh -X)",
     )
 
 
@@ -177,12 +195,16 @@ def models() -> Iterator[Fact]:
 def _model(path: Path, *, ours: bool) -> Fact:
     from streamseg.models import read_card
 
-    what, show = f"model {path.stem}", f"streamseg models show {path.stem}"
+    what, show = (
+        f"model {path.stem}",
+        f"{shlex.quote(sys.executable)} -m streamseg models show {shlex.quote(path.stem)}",
+    )
     try:
         card = read_card(path)
         if not (path.parent / card.weights).exists() and not (ours and card.name == DEFAULT_MODEL):
-            found = "weights are fetched on first use" if card.url else f"weights are yours to obtain: {show}"
-            return Fact(what=what, found=found, state="not needed")
+            if card.url:
+                return Fact(what=what, found="weights are fetched on first use", state="not needed")
+            return Fact(what=what, found="weights are yours to obtain", state="not needed", fix=show)
         card.verified_weights()
     except StreamsegError as error:
         fix = _restore() if ours else show

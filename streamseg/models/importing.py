@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from streamseg.errors import ModelError, UsageError, reason
+from streamseg.errors import ModelError, UsageError, pip_install, reason
 from streamseg.models.card import ModelCard
 from streamseg.models.cardfile import read_card, write_card
 from streamseg.models.files import cache_folder, sha256, user_folder, write_atomically
@@ -66,7 +66,7 @@ def _read_tflite(path: Path) -> tuple[ModelCard, bytes]:
     except ModuleNotFoundError as error:
         raise ModelError(
             f"cannot import {str(path)!r}: package {error.name!r} is not installed; "
-            "install it using `pip install 'streamseg[import]'`"
+            f"install it: {pip_install('onnx', 'tflite')}"
         ) from error
     except OSError as error:
         raise ModelError(f"cannot open model {str(path)!r}: {reason(error)}") from error

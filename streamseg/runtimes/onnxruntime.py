@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import ModelError, RuntimeFailure, reason
+from streamseg.errors import ModelError, RuntimeFailure, pip_install, reason
 from streamseg.runtimes.base import Runtime, Tensors
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _session(card: ModelCard, threads: int | None) -> Any:
         import onnxruntime
     except ImportError as error:
         found = f"runtime 'onnxruntime' does not load: {reason(error)}"
-        raise ModelError(f"{found}; reinstall it: pip install onnxruntime") from error
+        raise ModelError(f"{found}; reinstall it: {pip_install('onnxruntime')}") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or default_threads()
     options.inter_op_num_threads = 1

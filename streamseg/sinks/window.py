@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.errors import SinkClosed, SinkError, redacted
+from streamseg.errors import SinkClosed, SinkError, pip_install, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.pictures import shape
 from streamseg.sinks.base import Destination, Sink
@@ -65,7 +65,7 @@ class WindowSink(Sink):
             cv2.resizeWindow(_TITLE, max(1, round(width * scale)), max(1, round(height * scale)))
         except cv2.error as error:
             raise SinkError(
-                "cannot open a window: this OpenCV has none; pip install opencv-python"
+                f"cannot open a window: this OpenCV has none; {pip_install('opencv-python')}"
             ) from error
         self._open = True
 
