@@ -21,10 +21,12 @@ class Webcam:
     """A camera that knows 640x480 and 1280x720 at 30 frames a second, and can be unplugged."""
 
     def __init__(self, frames: int = 1000, hiccups: int = 0) -> None:
-        self.settings: dict[int, float] = {cv2.CAP_PROP_FPS: 30.0}
+        self.settings: dict[int, float] = {cv2.CAP_PROP_FPS: 30.0, cv2.CAP_PROP_BUFFERSIZE: 4.0}
         self.frames = frames
         self.hiccups = hiccups
         self.released = 0
+        self.age = 0.0
+        """Of the frame read last, in frames: whoever keeps up gets the oldest the driver holds."""
 
     def isOpened(self) -> bool:
         """It is always there."""
@@ -47,6 +49,7 @@ class Webcam:
         if not self.frames:
             return False, None
         self.frames -= 1
+        self.age = self.settings[cv2.CAP_PROP_BUFFERSIZE] - 1
         high = self.settings.get(cv2.CAP_PROP_FRAME_WIDTH, 640) > 640
         return True, np.full((720, 1280, 3) if high else (480, 640, 3), self.frames % 256, np.uint8)
 
@@ -98,6 +101,13 @@ def test_pts_follow_the_clock(clock: SimpleNamespace) -> None:
         [0, 0.04, 0.08, 0.12, 0.16]
     )
     assert all(frame.picture.format.name == "bgr24" for frame in frames)
+
+
+def test_frames_are_new(clock: SimpleNamespace) -> None:
+    """The driver is asked to hold no frame back, before the first is read."""
+    webcam = Webcam()
+    with plugged(webcam):
+        assert webcam.age == 0
 
 
 def test_a_hiccup_is_no_end(clock: SimpleNamespace) -> None:
