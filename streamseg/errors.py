@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from pathlib import Path
 
 
 class StreamsegError(Exception):
@@ -64,3 +65,11 @@ def reason(error: BaseException) -> str:
 def pip_install(*packages: str) -> str:
     """Return the command that installs packages for the Python that runs this."""
     return shlex.join([sys.executable or "python3", "-m", "pip", "install", *packages])
+
+
+def pip_extra(extra: str, *options: str) -> str:
+    """Return the command that installs what an extra of streamseg's needs, from a checkout or an index."""
+    root = Path(__file__).resolve().parent.parent
+    if (root / "pyproject.toml").is_file():
+        return pip_install(*options, "--editable", f"{root}[{extra}]")
+    return pip_install(*options, f"streamseg[{extra}]")

@@ -108,8 +108,8 @@ def test_a_card_that_is_too_old_or_too_small() -> None:
 
 def test_no_tensorrt() -> None:
     """The extra that suits the driver's CUDA is offered."""
-    told(doctor.tensorrt(CUDA13, {}, refused), "not needed", "not installed", r"streamseg\[tensorrt\]")
-    told(doctor.tensorrt(CUDA12, {}, refused), "not needed", "not installed", r"streamseg\[tensorrt-cu12\]")
+    told(doctor.tensorrt(CUDA13, {}, refused), "not needed", "not installed", r"\[tensorrt\]")
+    told(doctor.tensorrt(CUDA12, {}, refused), "not needed", "not installed", r"\[tensorrt-cu12\]")
 
 
 def test_tensorrt_for_a_newer_cuda_than_the_driver() -> None:
@@ -157,7 +157,7 @@ def test_tensorrt_of_a_version_nobody_tried(version: str) -> None:
         fault,
         "bad",
         rf"tensorrt {version} is installed, streamseg works with 10.13",
-        r"--upgrade 'streamseg\[tensorrt\]'",
+        r"--upgrade .*\[tensorrt\]",
     )
 
 
@@ -171,7 +171,7 @@ def test_tensorrt_that_does_not_load() -> None:
         "--force-reinstall",
     )
     fault = doctor.tensorrt(CUDA13, RTX, failing)
-    told(fault, "bad", "does not load: ImportError: tensorrt_rtx", r"streamseg\[tensorrt-rtx\]")
+    told(fault, "bad", "does not load: ImportError: tensorrt_rtx", r"\[tensorrt-rtx\]")
 
 
 @pytest.mark.parametrize(

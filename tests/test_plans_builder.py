@@ -244,7 +244,9 @@ def test_a_tensorrt_that_does_not_load(tmp_path: Path, monkeypatch: pytest.Monke
     assert package.installed(RTX4090).name == "tensorrt_rtx"
     only: Any = lambda name: name == "tensorrt" or None  # noqa: E731
     monkeypatch.setattr(package, "find_spec", only)
-    with pytest.raises(ModelError, match=r"tensorrt does not load: libnvinfer.so.10: .*; reinstall it: pip"):
+    with pytest.raises(
+        ModelError, match=r"tensorrt does not load: libnvinfer.so.10: .*; reinstall it: .* pip install"
+    ):
         package.installed(RTX4090)
 
 

@@ -16,7 +16,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
-from streamseg.errors import ModelError
+from streamseg.errors import ModelError, pip_extra
 from streamseg.gpu.driver import Driver, Gpu, probe
 
 OLDEST_GPU = (7, 5)
@@ -87,7 +87,7 @@ def tensorrt(found: Driver, versions: Versions, loads: Loads) -> Fact:
     what = "TensorRT"
     there = {name: versions[name] for name in cuda_variants(versions)}
     if not there:
-        fix = f"{PIP} install 'streamseg[{_extra(found)}]'" if found.gpu else None
+        fix = pip_extra(_extra(found)) if found.gpu else None
         return Fact(what=what, found="not installed", state="not needed", fix=fix)
     told = ", ".join(f"{name} {version}" for name, version in there.items())
     if not found.gpu:
@@ -116,12 +116,12 @@ def _fault(found: Driver, there: Versions, versions: Versions, loads: Loads) -> 
         try:
             supported(module, there[owners[0]])
         except ModelError as error:
-            fix = f"{PIP} install --upgrade 'streamseg[{_extra(found, name)}]'"
+            fix = pip_extra(_extra(found, name), "--upgrade")
             return Fact(what=what, found=str(error).partition(":")[0], state="bad", fix=fix)
         if trouble := loads(module):
             told = f"{owners[0]} {there[owners[0]]} does not load: {trouble}"
             return Fact(
-                what=what, found=told, state="bad", fix=f"{REINSTALL} 'streamseg[{_extra(found, name)}]'"
+                what=what, found=told, state="bad", fix=pip_extra(_extra(found, name), "--force-reinstall")
             )
     return None
 
@@ -129,9 +129,7 @@ def _fault(found: Driver, there: Versions, versions: Versions, loads: Loads) -> 
 def _newer(found: Driver, name: str, cuda: int) -> str:
     update = f"update the driver to {DRIVERS[cuda]} or newer"
     if name == "tensorrt" and found.version and found.version[0] == 12:
-        return (
-            f"{update}, or {PIP} uninstall {name}-cu{cuda}-libs && {PIP} install 'streamseg[tensorrt-cu12]'"
-        )
+        return f"{update}, or {PIP} uninstall {name}-cu{cuda}-libs && {pip_extra('tensorrt-cu12')}"
     return update
 
 

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from streamseg.errors import ModelError, reason
+from streamseg.errors import ModelError, pip_install, reason
 from streamseg.models.card import ModelCard
 from streamseg.plans.int8 import Calibration, quantised
 from streamseg.plans.plan import PlanSpec, Profile, Shape
@@ -68,7 +68,7 @@ def load(card: ModelCard) -> Any:
         import onnx.shape_inference
     except ImportError as error:
         raise ModelError(
-            "building plans needs package 'onnx'; install it using `pip install 'streamseg[tensorrt]'`"
+            f"building plans needs the package 'onnx'; install it: {pip_install('onnx')}"
         ) from error
     path = card.verified_weights()
     try:

@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from streamseg.errors import ModelError, reason
+from streamseg.errors import ModelError, pip_extra, reason
 from streamseg.gpu.driver import Gpu
 
 Version = tuple[int, ...]
@@ -22,11 +22,8 @@ RANGES: dict[str, tuple[Version, Version]] = {"tensorrt": ((10, 13), (12,)), "te
 _RTX_INT8 = (1, 7)
 """1.4.0 and 1.6.1 refuse every quantised convolution of the embedded models, 1.7.1 takes them all."""
 
-EXTRAS = {
-    "tensorrt": "pip install 'streamseg[tensorrt]' (CUDA 13) or 'streamseg[tensorrt-cu12]'",
-    "tensorrt_rtx": "pip install 'streamseg[tensorrt-rtx]'",
-}
-"""The command that installs each."""
+EXTRAS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
+"""Module name -> the extra of streamseg's that brings it; `tensorrt-cu12` is for drivers of CUDA 12."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,8 @@ def installed(gpu: Gpu | None) -> Package:
     names = ["tensorrt", "tensorrt_rtx"] if gpu else ["tensorrt_rtx", "tensorrt"]
     found = [name for name in names if find_spec(name) is not None]
     if not found:
-        both = "; or ".join(EXTRAS.values())
-        raise ModelError(f"TensorRT is not installed; install it using {both}")
+        others = "the extras [tensorrt-cu12] and [tensorrt-rtx] bring others"
+        raise ModelError(f"TensorRT is not installed; install it: {pip_extra('tensorrt')} ({others})")
     problems = []
     for name in found:
         try:
@@ -97,7 +94,8 @@ def _loaded(name: str) -> Package:
     try:
         module = import_module(name)
     except Exception as error:  # its libraries fail in many ways: ImportError, OSError, RuntimeError
-        raise ModelError(f"{name} does not load: {reason(error)}; reinstall it: {EXTRAS[name]}") from error
+        fix = pip_extra(EXTRAS[name], "--force-reinstall")
+        raise ModelError(f"{name} does not load: {reason(error)}; reinstall it: {fix}") from error
     return Package(name, supported(name, str(module.__version__)), module)
 
 
@@ -106,7 +104,8 @@ def supported(name: str, version: str) -> str:
     low, high = RANGES[name]
     if not low <= number(version) < high:
         wanted = f"{_dotted(low)} or newer, below {_dotted(high)}"
-        raise ModelError(f"{name} {version} is installed, streamseg works with {wanted}: {EXTRAS[name]}")
+        fix = pip_extra(EXTRAS[name], "--upgrade")
+        raise ModelError(f"{name} {version} is installed, streamseg works with {wanted}: {fix}")
     return version
 
 

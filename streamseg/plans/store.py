@@ -15,7 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from streamseg.errors import ModelError, reason
+from streamseg.errors import ModelError, pip_extra, pip_install, reason
 from streamseg.gpu.driver import probe
 from streamseg.models.card import ModelCard
 from streamseg.models.files import cache_folder, embedded_folder, write_atomically
@@ -137,7 +137,7 @@ def _require_gpu(order: Order) -> None:
     if order.package.needs_gpu and order.gpu is None:
         raise ModelError(
             f"{order.package.name} builds plans only on the GPU they are for, here is none "
-            f"({probe().problem}); pip install 'streamseg[tensorrt-rtx]' builds them anywhere"
+            f"({probe().problem}); TensorRT-RTX builds them anywhere: {pip_extra('tensorrt-rtx')}"
         )
 
 
@@ -150,7 +150,7 @@ def _alone(folder: Path, say: Say) -> AbstractContextManager[object]:
         from filelock import FileLock, Timeout
     except ImportError as error:
         raise ModelError(
-            "building plans needs package 'filelock'; install it using `pip install 'streamseg[tensorrt]'`"
+            f"building plans needs the package 'filelock'; install it: {pip_install('filelock')}"
         ) from error
     lock = FileLock(folder / ".lock")
     try:
