@@ -124,6 +124,19 @@ def test_advice_can_be_typed_as_it_stands(
     assert cli("run", "--foo").error.endswith(f"see {name} --help")
 
 
+def test_a_command_given_to_the_entry_script_is_told_how_to_start(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`./run_stream.py doctor` is told what starts the doctor; a file of that name is read."""
+    monkeypatch.setattr("sys.argv", ["./run_stream.py"])
+    monkeypatch.chdir(tmp_path)
+    asked = cli("run", "doctor", "-o", "null:")
+    assert asked.code == 2
+    assert asked.error.endswith(f"the command of that name: {sys.executable} -m streamseg doctor")
+    Path("doctor").write_text("no video")
+    assert "the command of that name" not in cli("run", "doctor", "-o", "null:").error
+
+
 def test_a_program_on_the_path_is_called_by_its_name(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -92,8 +92,8 @@ def program(ctx: click.Context) -> str:
 def started(command: str = "") -> str:
     """What starts the program, or a command of it: what the user typed."""
     script = Path(sys.argv[0])
-    if script.name == "run_stream.py" and command == "run":
-        return f"./{script.name}"
+    if script.name == "run_stream.py":
+        return f"./{script.name}" if command == "run" else f"{sys.executable} -m {NAME} {command}".rstrip()
     name = NAME
     if script.parts[-2:] == (NAME, "__main__.py"):
         name = f"{Path(sys.executable).name} -m {NAME}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from streamseg.cli import COMMANDS
 from streamseg.cli.help import started
 from streamseg.effects import TAKES, Recipe, effect
 from streamseg.errors import UsageError
@@ -78,6 +79,8 @@ class Request:
     def open_source(self) -> Source:
         """Open what is to be read."""
         uri = self.source or default_source()
+        if uri in COMMANDS and not Path(uri).exists():
+            raise UsageError(f"cannot open {uri!r}: no such file; the command of that name: {started(uri)}")
         return open_source(uri, live=self.live, duration=self.duration, size=self.size, fps=self.fps)
 
     def open_segmenter(self) -> Segmenter:
