@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from streamseg.colour import label_palette, overlay_palette
 from streamseg.compositors import open_compositor
+from streamseg.compositors.convert import Converter
 from streamseg.compositors.planes import Canvas
 from streamseg.effects import Recipe, effect
 from streamseg.errors import UsageError
@@ -229,3 +231,16 @@ def test_an_overlay_has_colour_over_grey_too(tmp_path: Path, out: str) -> None:
     middle = np.s_[50:70, 70:90]
     assert np.abs(after[middle] - (before[middle] + (255, 0, 0)) / 2).mean() < 4
     assert np.abs(after[:12] - before[:12]).mean() < (0.01 if out == "out.png" else 4)
+
+
+@pytest.mark.parametrize("kind", ["yuv420p10le", "yuv420p16le"])
+def test_a_legend_looks_the_same_each_time(kind: str) -> None:
+    """Panels this narrow, in more than 8 bits, came out differently now and then: swscale's threads raced."""
+    panel = np.random.default_rng(0).integers(0, 256, (44, 40, 3)).astype(np.uint8)
+    canvas = replace(Canvas.of(noise(64, 48, kind)), width=40, height=44)
+    made = [
+        read(Converter().fill(canvas, av.VideoFrame.from_ndarray(panel, format="rgb24"))) for _ in range(300)
+    ]
+    assert all(
+        (plane == first).all() for planes in made for plane, first in zip(planes, made[0], strict=True)
+    )

@@ -77,6 +77,7 @@ class Converter:
                 dst_colorspace=canvas.reading.matrix,
                 src_color_range=source.range,
                 dst_color_range=canvas.reading.range,
+                threads=1,  # swscale 9.5's threads spoil rows of more than 8 bits at widths such as 854
             )
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(

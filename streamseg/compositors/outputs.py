@@ -60,7 +60,7 @@ def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
         return planes(opaque)
     same = kin.reading.range
     read = readable(opaque, kin.reading)
-    return planes(read.reformat(format=wanted, src_color_range=same, dst_color_range=same))
+    return planes(read.reformat(format=wanted, src_color_range=same, dst_color_range=same, threads=1))
 
 
 def _covering(shown: Plane, kin: Canvas) -> Plane:
