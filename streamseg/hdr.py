@@ -25,12 +25,13 @@ _WHITE = 203.0
 _PEAK = 1000.0
 """cd/m2 of HLG's reference display, for which its system gamma is 1.2 (ITU-R BT.2100, table 5)."""
 
-_KNEE, _BRIGHTEST = 0.8, 4.0
+_KNEE, BRIGHTEST = 0.8, 4.0
 """Shares of white's light: from the first on it is compressed, at the second nothing brighter can be told."""
 
-_STEPS = 1023
+STEPS = 1023
+"""Of the square root of light, up to the brightest."""
 
-_TO_BT709 = np.array([[1.1330, -0.0084, -0.1246], [-0.1006, 1.1187, -0.0182], [-0.5877, -0.0728, 1.6605]])
+TO_BT709 = np.array([[1.1330, -0.0084, -0.1246], [-0.1006, 1.1187, -0.0182], [-0.5877, -0.0728, 1.6605]])
 """Green, blue and red light of BT.2020's primaries in those of BT.709 (ITU-R BT.2407, 2.1)."""
 
 
@@ -41,27 +42,28 @@ def to_sdr(planes: Sequence[Codes], transfer: int, primaries: int) -> list[Codes
     """
     if transfer not in (PQ, HLG):
         return list(planes)
-    light = cv2.LUT(cv2.merge(planes), _shares_of_white(transfer))
+    light = cv2.LUT(cv2.merge(planes), shares_of_white(transfer))
     if primaries == WIDE and len(planes) == 3:
-        light = cv2.transform(light, _TO_BT709)
+        light = cv2.transform(light, TO_BT709)
     # Looked up by the square root, whose steps are about as even to the eye as those of the codes.
-    np.clip(light, 0, _BRIGHTEST, out=light)
+    np.clip(light, 0, BRIGHTEST, out=light)
     cv2.sqrt(light, dst=light)
-    steps = np.multiply(light, _STEPS / math.sqrt(_BRIGHTEST), out=light).astype(np.uint16)
-    return list(cv2.split(_codes().take(steps)))  # type: ignore[arg-type]  # they are uint8
+    steps = np.multiply(light, STEPS / math.sqrt(BRIGHTEST), out=light).astype(np.uint16)
+    return list(cv2.split(codes_of_roots().take(steps)))  # type: ignore[arg-type]  # they are uint8
 
 
 @lru_cache
-def _shares_of_white(transfer: int) -> NDArray[np.float32]:
+def shares_of_white(transfer: int) -> NDArray[np.float32]:
+    """(256,) light of each code of PQ or HLG, white's being 1."""
     signal = np.arange(256) / 255
     light = pq_light(signal) if transfer == PQ else hlg_light(signal)
     return (light / _WHITE).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
-def _codes() -> Codes:
-    """(1024,) codes for the square roots of 0 to `_BRIGHTEST` shares of white."""
-    share = np.linspace(0, math.sqrt(_BRIGHTEST), _STEPS + 1) ** 2
+def codes_of_roots() -> Codes:
+    """(1024,) codes for the square roots of 0 to `BRIGHTEST` shares of white."""
+    share = np.linspace(0, math.sqrt(BRIGHTEST), STEPS + 1) ** 2
     bright = 1 - (1 - _KNEE) * np.exp((_KNEE - share) / (1 - _KNEE))
     codes: Codes = np.rint(255 * np.where(share < _KNEE, share, bright) ** (1 / 2.4)).astype(np.uint8)
     return codes

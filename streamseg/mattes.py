@@ -48,7 +48,7 @@ def outline(alpha: Alpha, width: float) -> Alpha:
     """
     sigma = max(width / 2, 1.0)
     _, hard = cv2.threshold(alpha, 127, 255, cv2.THRESH_BINARY)
-    return _codes(cv2.LUT(_blurred(_codes(hard), sigma), _band(width, sigma)))
+    return _codes(cv2.LUT(_blurred(_codes(hard), sigma), band(width, sigma)))
 
 
 def refine(alpha: Alpha, luma: NDArray[np.uint8], *, radius: int = 2, eps: float = 1e-4) -> Alpha:
@@ -104,7 +104,7 @@ def _halved(codes: Alpha) -> Alpha:
 
 
 @lru_cache(maxsize=8)
-def _band(width: float, sigma: float) -> Alpha:
+def band(width: float, sigma: float) -> Alpha:
     """(256,) table: code of a hard edge blurred by `sigma` -> opacity of the band of `width` around it."""
     share = (np.arange(256) + 0.5) / 256
     distance = np.array([abs(NormalDist().inv_cdf(value)) * sigma for value in share])

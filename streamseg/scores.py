@@ -116,8 +116,8 @@ class Sampler:
         covers = (placement.width, placement.height) == (spec.width, spec.height)
         self.even = covers and (not corners or grid == (spec.height, spec.width))
         """The frame fills the grid evenly: plain resizing does it, in 0.15 ms instead of 1.4 at 720p."""
-        x = _axis(placement.x, placement.width, spec.width, grid[1], size[0], corners)
-        y = _axis(placement.y, placement.height, spec.height, grid[0], size[1], corners)
+        x = axis(placement.x, placement.width, spec.width, grid[1], size[0], corners)
+        y = axis(placement.y, placement.height, spec.height, grid[0], size[1], corners)
         self._map = np.array([[x[0], 0, x[1]], [0, y[0], y[1]]])
         # A plane bilinear between cells that sit on pixels of the network's input loses nothing by a stop at
         # that size, and from there resizing is plain: together 0.6 ms instead of 1.4.
@@ -187,7 +187,7 @@ def _log_sum_exp(logits: Scores, indices: Sequence[int]) -> Plane:
     return cast(Plane, greatest + np.log(np.exp(some - greatest).sum(axis=0)))
 
 
-def _axis(
+def axis(
     origin: int, extent: int, network: int, cells: int, pixels: int, corners: bool
 ) -> tuple[float, float]:
     """Return (a, b): the middle of pixel i of the frame is at cell a * i + b.

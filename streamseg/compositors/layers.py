@@ -124,7 +124,7 @@ class BlurredPainter(Painter):
     720p, 1.5 ms at 1080p).
     """
 
-    _FLOOR = 1e-3
+    FLOOR = 1e-3
     """Weight of the foreground: what is behind it is made of its surroundings, as far as there are any."""
 
     def __init__(self, strength: float) -> None:
@@ -137,15 +137,13 @@ class BlurredPainter(Painter):
         if canvas != self._canvas:
             self._canvas, self._picture = canvas, canvas.blank()
             self._wide = [np.empty(plane.shape, np.uint16) for plane in planes(self._picture)]
-        sigma = self._strength * canvas.height / 1080
-        # A power of two is fast to average; below 1.5 pixels of the grid facets would begin to show.
-        factor = 1 << max(0, int(sigma / 1.5).bit_length() - 1)
+        factor, sigma = self.grid(self._strength, canvas.height)
         grid = -(-canvas.width // factor), -(-canvas.height // factor)
         weight = cv2.resize(scene.alpha.astype(np.float32), grid)
-        weight = np.clip(1 - weight * np.float32(2 / 255), np.float32(self._FLOOR), None)
+        weight = np.clip(1 - weight * np.float32(2 / 255), np.float32(self.FLOOR), None)
         small = [_averaged(plane, grid) for plane in planes(scene.picture)]
         stack = cv2.merge([*(plane * weight for plane in small), weight])
-        *totals, weights = cv2.split(_gaussian(stack, sigma / factor))
+        *totals, weights = cv2.split(_gaussian(stack, sigma))
         # Scaled up in 16 bits, where OpenCV rounds to nearest.
         fine = 1 << (16 - canvas.shape.depth)
         for plane, wide, total in zip(planes(self._picture), self._wide, totals, strict=True):
@@ -153,6 +151,14 @@ class BlurredPainter(Painter):
             cv2.resize(codes, plane.shape[::-1], dst=wide)
             affine(wide, 1 / fine, 0, plane)
         return self._picture
+
+    @staticmethod
+    def grid(strength: float, height: int) -> tuple[int, float]:
+        """How many pixels of a frame share a cell of the grid each way, and the Gaussian's width in cells."""
+        sigma = strength * height / 1080
+        # A power of two is fast to average; below 1.5 pixels of the grid facets would begin to show.
+        factor = 1 << max(0, int(sigma / 1.5).bit_length() - 1)
+        return factor, sigma / factor
 
 
 def _averaged(plane: Plane, grid: tuple[int, int]) -> cv2.typing.MatLike:

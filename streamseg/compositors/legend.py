@@ -34,8 +34,11 @@ class Legend:
     def draw(
         self, picture: av.VideoFrame, canvas: Canvas, labels: LabelMap, painted: NDArray[np.uint8]
     ) -> None:
-        """Draw the names of the classes in `labels` that are `painted` ((256,) 0 or 255 by id)."""
-        counts = np.bincount(labels[::8, ::8].ravel(), minlength=256)
+        """Draw the names of the classes in `labels` that are `painted` ((256,) 0 or 255 by id).
+
+        `labels` may be thinned out: only their shares count.
+        """
+        counts = np.bincount(labels.ravel(), minlength=256)
         wanted = (counts >= max(1, _SMALLEST_SHARE * counts.sum())) & (painted > 0)
         present = tuple(int(label) for label in np.flatnonzero(wanted[: len(self._classes)]))
         if (canvas, present) != self._key:

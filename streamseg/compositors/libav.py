@@ -8,10 +8,10 @@ from typing import cast
 import av
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streamseg.colour import Rgb
 from streamseg.compositors.base import Compositor
+from streamseg.compositors.classes import Classes
 from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import ColourPainter, Scene, open_painter
 from streamseg.compositors.legend import Legend
@@ -19,14 +19,10 @@ from streamseg.compositors.merge import Merger, Sampler
 from streamseg.compositors.operations import Operations
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
 from streamseg.compositors.planes import Canvas
-from streamseg.effects import Camera, ClassColours, Invert, Recipe
-from streamseg.errors import UsageError
+from streamseg.effects import Camera, ClassColours, Recipe
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.mattes import Alpha
 from streamseg.pictures import Pool, planes
-
-_VOID = 255
-"""Id that label maps give to pixels of no class, or one not told, in Pascal VOC, Cityscapes and elsewhere."""
 
 
 class LibavCompositor(Compositor):
@@ -36,31 +32,24 @@ class LibavCompositor(Compositor):
 
     def __init__(self, recipe: Recipe, *, classes: Sequence[str], foreground: Sequence[str]) -> None:
         self.recipe = recipe
-        self.classes = tuple(classes)
-        self.foreground = tuple(foreground) or tuple(name for name in classes if name != "background")
-        self._many = len(classes) > 2
-        self._by_class = recipe.output == "labels" or (recipe.needs_labels and self._many)
-        self._chosen = _chosen(self.classes, self.foreground)
-        self._nothing = _nothing(self.classes, self._shown)
+        self._classes = Classes(recipe, classes, foreground)
+        self.classes, self.foreground = self._classes.names, self._classes.foreground
         self._converter = Converter()
         self._pool = Pool()
         self._operations = Operations(recipe.operations)
-        self._base = open_painter(recipe.background, many=self._many)
-        self._over = open_painter(recipe.foreground, many=self._many)
+        self._base = open_painter(recipe.background, many=self._classes.many)
+        self._over = open_painter(recipe.foreground, many=self._classes.many)
         overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
         self._classes_shown = overlay is not None
         self._opacity = overlay.opacity if overlay else 1.0
         self._over_camera = isinstance(recipe.background, Camera)
-        self._legend = Legend(classes) if overlay and overlay.legend and self._many else None
+        self._legend = Legend(classes) if overlay and overlay.legend and self._classes.many else None
         self._canvas: Canvas | None = None
         self._merger: Merger | None = None
 
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
         """Return the frame as the viewer shall see it; raises UsageError without the label map it needs."""
-        if self._by_class and matte.labels is None and matte.failure is None:
-            raise UsageError(
-                f"effect {self.recipe.name!r} needs label maps; open the segmenter with labels=True"
-            )
+        self._classes.require(matte)
         if self.recipe.output == "labels":
             return frame.with_picture(label_picture(self._shown_labels(frame, matte)))
         alpha = self._alpha(frame, matte)
@@ -85,8 +74,8 @@ class LibavCompositor(Compositor):
         if matte.failure is not None:
             return np.zeros((1, 1), np.uint8)
         alpha: Alpha = matte.alpha
-        if self._by_class and matte.labels is not None:
-            alpha = cast(Alpha, cv2.LUT(matte.labels, self._chosen))
+        if self._classes.decide and matte.labels is not None:
+            alpha = cast(Alpha, cv2.LUT(matte.labels, self._classes.chosen))
         if frame.name is not None:  # a still has no past
             self.reset()
         return self._operations(alpha, frame.size, frame.time)
@@ -109,7 +98,7 @@ class LibavCompositor(Compositor):
             over = self._merger(scene.picture, over, np.full((1, 1), round(255 * self._opacity), np.uint8))
         painted = self._merger(behind(scene), over, alpha)
         if self._legend is not None and labels is not None:
-            self._legend.draw(painted, canvas, labels, self._shown)
+            self._legend.draw(painted, canvas, labels[::8, ::8], self._classes.shown)
         return painted
 
     def _two_colours(self, canvas: Canvas, base: Rgb, over: Rgb, alpha: Alpha) -> av.VideoFrame:
@@ -118,30 +107,8 @@ class LibavCompositor(Compositor):
         self._sampler.ramp(alpha, planes(picture), canvas.codes(base), canvas.codes(over))
         return picture
 
-    @property
-    def _shown(self) -> NDArray[np.uint8]:
-        """(256,) 255 for every class id the recipe shows, 0 for the others."""
-        return ~self._chosen if Invert() in self.recipe.operations else self._chosen
-
     def _shown_labels(self, frame: Frame, matte: Matte) -> LabelMap:
         """The label map, with nothing where a class is not shown, and everywhere if the matte failed."""
         if matte.failure is not None or matte.labels is None:
-            return np.full(frame.size[::-1], self._nothing, np.uint8)
-        ids = np.where(self._shown > 0, np.arange(256), self._nothing).astype(np.uint8)
-        return cast(LabelMap, cv2.LUT(matte.labels, ids))
-
-
-def _nothing(classes: Sequence[str], shown: NDArray[np.uint8]) -> int:
-    """The id for pixels whose class is not shown: that of the background, unless it is itself shown."""
-    background = classes.index("background") if "background" in classes else _VOID
-    return _VOID if shown[background] else background
-
-
-def _chosen(classes: Sequence[str], names: Sequence[str]) -> NDArray[np.uint8]:
-    """(256,) 255 for the id of each class named, 0 for others; raises UsageError for an unknown one."""
-    unknown = [name for name in names if name not in classes]
-    if unknown:
-        raise UsageError(f"no class {unknown[0]!r} in this model; it knows: {', '.join(classes)}")
-    table = np.zeros(256, np.uint8)
-    table[[classes.index(name) for name in names]] = 255
-    return table
+            return np.full(frame.size[::-1], self._classes.nothing, np.uint8)
+        return cast(LabelMap, cv2.LUT(matte.labels, self._classes.shown_ids))

@@ -17,9 +17,14 @@ from streamseg.mattes import Alpha
 from streamseg.pictures import Plane, Pool, planes
 
 
+def grey_canvas(size: tuple[int, int]) -> Canvas:
+    """What the matte of a frame of `size` (W, H) is painted on."""
+    return Canvas(*size, "gray", Tags(range=FULL), Reading(BT601, full=True))
+
+
 def grey_picture(alpha: Alpha, size: tuple[int, int], pool: Pool) -> av.VideoFrame:
     """The matte of a frame of `size` (W, H) as a grey picture, 0..255, full range."""
-    canvas = Canvas(*size, "gray", Tags(range=FULL), Reading(BT601, full=True))
+    canvas = grey_canvas(size)
     picture = canvas.blank(pool)
     Sampler(canvas).ramp(alpha, planes(picture), [0], [255])
     return picture
@@ -38,29 +43,34 @@ def cut_out(picture: av.VideoFrame, opaque: av.VideoFrame, alpha: Alpha, pool: P
     source's bytes, unless no format with alpha has the same sampling and depth (alpha_kin). A source's own
     alpha is multiplied with the matte.
     """
-    canvas = Canvas.of(opaque)
-    tags = replace(canvas.tags, range=FULL if canvas.reading.full else canvas.tags.range)
-    kin = replace(canvas, format=alpha_kin(canvas.format), tags=tags)
+    kin = alpha_canvas(Canvas.of(opaque))
     made = kin.blank(pool)
     *colours, transparency = planes(made)
     Sampler(kin).ramp(alpha, [transparency], [0], [kin.shape.largest])
-    if any(component.is_alpha for component in picture.format.components):
-        cv2.multiply(transparency, _own_alpha(picture, kin), dst=transparency, scale=1 / kin.shape.largest)
+    own = own_alpha(picture, kin)
+    if own is not None:
+        cv2.multiply(transparency, own, dst=transparency, scale=1 / kin.shape.largest)
     shown = np.multiply(transparency > 0, 255, dtype=np.uint8)
-    for index, (source, target) in enumerate(zip(_colours(opaque, kin), colours, strict=True)):
+    for index, (source, target) in enumerate(zip(planes(coloured(opaque, kin)), colours, strict=True)):
         target.fill(kin.codes((0, 0, 0))[index])
         cv2.copyTo(source, shown if target.shape == shown.shape else _covering(shown, kin), dst=target)
     return made
 
 
-def _colours(opaque: av.VideoFrame, kin: Canvas) -> list[Plane]:
-    """The planes of an opaque planar picture as its kin with alpha holds them."""
+def alpha_canvas(canvas: Canvas) -> Canvas:
+    """What the picture on an opaque planar canvas is cut out on."""
+    tags = replace(canvas.tags, range=FULL if canvas.reading.full else canvas.tags.range)
+    return replace(canvas, format=alpha_kin(canvas.format), tags=tags)
+
+
+def coloured(opaque: av.VideoFrame, kin: Canvas) -> av.VideoFrame:
+    """An opaque planar picture as its kin with alpha holds its colours; the same object if it does so."""
     wanted = planar_kin(kin.format)
     if opaque.format.name.replace("yuvj", "yuv") == wanted:
-        return planes(opaque)
+        return opaque
     same = kin.reading.range
     read = readable(opaque, kin.reading)
-    return planes(read.reformat(format=wanted, src_color_range=same, dst_color_range=same, threads=1))
+    return read.reformat(format=wanted, src_color_range=same, dst_color_range=same, threads=1)
 
 
 def _covering(shown: Plane, kin: Canvas) -> Plane:
@@ -70,10 +80,12 @@ def _covering(shown: Plane, kin: Canvas) -> Plane:
     return np.ascontiguousarray(widened[::down, ::across])
 
 
-def _own_alpha(picture: av.VideoFrame, kin: Canvas) -> Plane:
-    """The alpha a picture came with, in codes of `kin`."""
+def own_alpha(picture: av.VideoFrame, kin: Canvas) -> Plane | None:
+    """The alpha a picture came with, in codes of `kin`; None if it came without."""
+    if not any(component.is_alpha for component in picture.format.components):
+        return None
     if picture.format.name == kin.format:
         return planes(picture)[3]
-    alpha = planes(picture.reformat(format="yuva444p"))[3]
+    alpha = planes(picture.reformat(format="yuva444p", threads=1))[3]
     codes: Plane = np.rint(alpha * (kin.shape.largest / 255)).astype(kin.shape.dtype)
     return codes
