@@ -1,0 +1,108 @@
+"""NVIDIA's run-time compiler, by ctypes: it needs neither a driver nor a toolkit, only its own library."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from streamseg.errors import RuntimeFailure, UsageError
+
+_NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "libnvrtc.so")
+_TOOLKIT = "/usr/local/cuda/lib64/libnvrtc.so"
+
+
+class Compiler:
+    """Compiles CUDA C++ to what `cuModuleLoadData` takes."""
+
+    def __init__(self) -> None:
+        """Raises UsageError where the library is missing."""
+        self._library = _library()
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self._check(self._library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
+        self.version = major.value, minor.value
+
+    def target(self, capability: tuple[int, int]) -> str:
+        """The architecture to compile for: the card's own, or PTX of the nearest older one NVRTC knows.
+
+        Raises RuntimeFailure for a card older than all it knows.
+        """
+        wanted = 10 * capability[0] + capability[1]
+        known = self.architectures()
+        if wanted in known:
+            return f"sm_{wanted}"
+        older = [each for each in known if each < wanted]
+        if not older:
+            raise RuntimeFailure(
+                f"this GPU has compute capability {capability[0]}.{capability[1]}; "
+                f"NVRTC {self.version[0]}.{self.version[1]} compiles for {known[0] / 10} and later; "
+                "use an older NVRTC"
+            )
+        return f"compute_{max(older)}"
+
+    def architectures(self) -> list[int]:
+        """Compute capabilities it can compile for, times ten, ascending."""
+        count = ctypes.c_int()
+        self._check(self._library.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
+        known = (ctypes.c_int * count.value)()
+        self._check(self._library.nvrtcGetSupportedArchs(known))
+        return sorted(known)
+
+    def compile(self, source: str, headers: Mapping[str, str], options: Sequence[str]) -> bytes:
+        """Return a cubin, or PTX for a virtual architecture; raises RuntimeFailure with what it says."""
+        library, program = self._library, ctypes.c_void_p()
+        texts = _strings(headers.values())
+        self._check(
+            library.nvrtcCreateProgram(
+                ctypes.byref(program), source.encode(), b"kernels.cu", len(headers), texts, _strings(headers)
+            )
+        )
+        try:
+            if library.nvrtcCompileProgram(program, len(options), _strings(options)):
+                log = self._text(program, "ProgramLog").decode(errors="replace").strip("\0\n ")
+                raise RuntimeFailure(
+                    f"NVRTC cannot compile the kernels: {log.splitlines()[0] if log else 'no reason'}"
+                )
+            virtual = any("compute_" in option for option in options)
+            return self._text(program, "PTX" if virtual else "CUBIN")
+        finally:
+            library.nvrtcDestroyProgram(ctypes.byref(program))
+
+    def _text(self, program: ctypes.c_void_p, what: str) -> bytes:
+        size = ctypes.c_size_t()
+        self._check(getattr(self._library, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+        content = ctypes.create_string_buffer(size.value)
+        self._check(getattr(self._library, f"nvrtcGet{what}")(program, content))
+        return content.raw
+
+    def _check(self, status: int) -> None:
+        if status:
+            self._library.nvrtcGetErrorString.restype = ctypes.c_char_p
+            raise RuntimeFailure(f"NVRTC failed: {self._library.nvrtcGetErrorString(status).decode()}")
+
+
+def _strings(texts: object) -> ctypes.Array[ctypes.c_char_p]:
+    encoded = [text.encode() for text in texts]  # type: ignore[attr-defined]
+    return (ctypes.c_char_p * len(encoded))(*encoded)
+
+
+def _library() -> ctypes.CDLL:
+    for candidate in (*_wheels(), *_NAMES, _TOOLKIT):
+        with suppress(OSError):
+            return ctypes.CDLL(candidate)
+    raise UsageError(
+        "the GPU's kernels need NVRTC to be compiled, and no libnvrtc was found; "
+        "install it: pip install nvidia-cuda-nvrtc"
+    )
+
+
+def _wheels() -> Iterator[str]:
+    """Where NVIDIA's wheels put it. Its second half it opens by name: found only if loaded already."""
+    places = ("nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib", "nvidia/cu13/bin", "nvidia/cuda_nvrtc/bin")
+    for folder in (Path(path) / place for path in sys.path for place in places):
+        for path in (folder / name for name in _NAMES if (folder / name).is_file()):
+            for half in folder.glob("*nvrtc-builtins*[0-9]*"):
+                ctypes.CDLL(str(half))
+            yield str(path)

@@ -1,0 +1,119 @@
+"""A CUDA stream with the memory its work needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamseg.gpu.device import Device
+from streamseg.gpu.jobs import JOBS, struct
+
+Bytes = NDArray[np.uint8]
+
+_BLOCK = (32, 8, 1)
+"""Threads side by side read neighbouring samples: a warp is a row."""
+
+
+class Slot:
+    """One piece of work at a time, in order: uploads, kernels, downloads, then one wait.
+
+    Buffers have names. They are made on first use and kept; a larger one takes the place of one that has
+    become too small. All methods are for the GPU's thread; the caller closes.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._driver, self._functions = device.driver, device.functions
+        self._stream: Any = None
+        self._card: dict[str, tuple[Any, int]] = {}
+        self._host: dict[str, Any] = {}
+        self._tables: dict[str, tuple[bytes, int]] = {}
+
+    def memory(self, name: str, size: int) -> int:
+        """Return the address of so many bytes on the card, their content undefined.
+
+        A buffer that must grow is made anew, so nothing under way may use it: ask once per frame.
+        """
+        held, capacity = self._card.get(name, (None, 0))
+        if capacity < size:
+            if held is not None:
+                self.wait()
+                self._card.pop(name)
+                held.free()
+            held = self._driver.mem_alloc(size)
+            self._card[name] = held, size
+        return int(held)
+
+    def upload(self, name: str, parts: Iterable[NDArray[Any]], *, align: int = 64) -> list[int]:
+        """Copy arrays to the card, with one transfer; return where each lies, on a multiple of `align`."""
+        arrays = [np.atleast_1d(part) for part in parts]
+        places, size = _laid_out([array.nbytes for array in arrays], align)
+        staging = self._staging(name, size)
+        for array, begin in zip(arrays, places, strict=True):
+            np.copyto(staging[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape), array)
+        address = self.memory(name, size)
+        self._driver.memcpy_htod_async(address, staging[:size], self._start())
+        return [address + begin for begin in places]
+
+    def table(self, name: str, values: NDArray[Any]) -> int:
+        """Return the address of constants; they are uploaded when they differ from the last of that name."""
+        content = values.tobytes()
+        if self._tables.get(name, (b"", 0))[0] != content:
+            self._tables[name] = content, self.upload(name, [values])[0]
+        return self._tables[name][1]
+
+    def launch(self, kernel: str, size: tuple[int, int], /, **fields: Any) -> None:
+        """Queue a kernel with a thread for each sample of `size` (W, H); `fields` are those of its job."""
+        grid = -(-size[0] // _BLOCK[0]), -(-size[1] // _BLOCK[1]), 1
+        job = struct(JOBS[kernel], **fields).tobytes()
+        self._functions[kernel].prepared_async_call(grid, _BLOCK, self._start(), job)
+
+    def download(self, name: str, address: int, size: int) -> Bytes:
+        """Queue a copy of so many bytes from the card; there after `wait`, until the next of that name."""
+        staging = self._staging(name, size)[:size]
+        self._driver.memcpy_dtoh_async(staging, address, self._start())
+        return staging
+
+    def wait(self) -> None:
+        """Wait until all that was queued is done."""
+        if self._stream is not None:
+            self._stream.synchronize()
+
+    def clear(self) -> None:
+        """Give everything back, whatever state the card is in; the slot can be used again."""
+        with suppress(self._driver.Error):
+            self.wait()
+        held = [allocation for allocation, _ in self._card.values()]
+        held += [array.base for array in self._host.values()]
+        for each in held:
+            with suppress(self._driver.Error):
+                each.free()
+        self._card, self._host, self._tables, self._stream = {}, {}, {}, None
+
+    def _start(self) -> Any:
+        if self._stream is None:
+            self._stream = self._driver.Stream()
+        return self._stream
+
+    def _staging(self, name: str, size: int) -> Bytes:
+        """Page-locked host memory: only that is copied while other work goes on."""
+        held = self._host.get(name)
+        if held is None or held.size < size:
+            if held is not None:
+                self.wait()
+                self._host.pop(name).base.free()
+            held = self._host[name] = self._driver.pagelocked_empty(size, np.uint8)
+        staging: Bytes = held
+        return staging
+
+
+def _laid_out(sizes: list[int], align: int) -> tuple[list[int], int]:
+    """Where each part begins, and the size of all."""
+    places, end = [], 0
+    for size in sizes:
+        places.append(end)
+        end += -(-size // align) * align
+    return places, end

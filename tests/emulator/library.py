@@ -1,0 +1,73 @@
+"""Builds the kernels with g++ and runs them."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import shutil
+import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_HERE = Path(__file__).parent
+_KERNELS = _HERE.parent.parent / "streamseg" / "compositors"
+
+
+class Library:
+    """The kernels of one shared library."""
+
+    def __init__(self, path: Path) -> None:
+        self._library = ctypes.CDLL(str(path))
+
+    def __contains__(self, kernel: str) -> bool:
+        return hasattr(self._library, f"launch_{kernel}")
+
+    def job_size(self, kernel: str) -> int:
+        """Bytes of the struct a kernel takes."""
+        return int(getattr(self._library, f"size_{kernel}")())
+
+    def launch(
+        self,
+        kernel: str,
+        grid: tuple[int, ...],
+        block: tuple[int, ...],
+        job: bytes,
+        *,
+        backwards: bool = False,
+    ) -> None:
+        """Run every thread, in order or the other way round."""
+        assert len(job) == self.job_size(kernel), (
+            f"{kernel} takes {self.job_size(kernel)} bytes, not {len(job)}"
+        )
+        dimensions = ctypes.c_uint * 3
+        run = getattr(self._library, f"launch_{kernel}")
+        run(dimensions(*grid), dimensions(*block), job, int(backwards))
+
+
+@cache
+def library() -> Library:
+    """Build the library, once; the test that asks is skipped where there is no g++."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("needs g++ to run the kernels on the CPU: apt-get install g++")
+    folder = Path(tempfile.mkdtemp(prefix="streamseg-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = folder / "kernels.so"
+    # Without -ffp-contract=off the compiler may fuse sums as the card, told --fmad=false, does not.
+    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-ffp-contract=off"]
+    command = [
+        compiler,
+        *flags,
+        "-shared",
+        "-fPIC",
+        f"-I{_KERNELS}",
+        "-o",
+        str(made),
+        str(_HERE / "kernels.cpp"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Library(made)
