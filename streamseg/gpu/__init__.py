@@ -1,1 +1,1 @@
-"""What is known of the graphics card. Importing this needs no GPU package and no driver."""
+"""The graphics card: what is known of it, its thread, its kernels. Importing this needs no GPU package."""

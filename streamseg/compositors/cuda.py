@@ -1,0 +1,299 @@
+"""The compositor for the GPU: a frame goes up once, a kernel blends each plane, a picture comes down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+
+from streamseg.compositors.base import Compositor
+from streamseg.compositors.classes import Classes
+from streamseg.compositors.convert import Converter
+from streamseg.compositors.layers import Scene
+from streamseg.compositors.legend import Legend
+from streamseg.compositors.outputs import alpha_canvas, coloured, grey_canvas, label_picture, own_alpha
+from streamseg.compositors.planes import Canvas
+from streamseg.effects import ClassColours, Recipe
+from streamseg.errors import RuntimeFailure
+from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.gpu.device import Device
+from streamseg.gpu.jobs import Record
+from streamseg.gpu.layers import CardScene, card_painter, weighted
+from streamseg.gpu.mattes import CardAlpha, CardOperations, Step
+from streamseg.gpu.slot import Slot
+from streamseg.gpu.surface import Surface, blank, plane, plane_sizes, positions, upload
+from streamseg.pictures import Plane, Pool, planes
+
+_THIN = 8
+"""Columns and rows of a label map to one that counts for the legend."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnCard:
+    """What of a frame is on the card already, whoever made it having waited; None has to go up."""
+
+    surface: Surface | None = None
+    alpha: CardAlpha | None = None
+    labels: CardAlpha | None = None
+    """Class ids, at the frame's size."""
+
+
+class CudaCompositor(Compositor):
+    """Paints recipes with CUDA. What a GPU refuses is a RuntimeFailure: no frame comes out, never a raw one.
+
+    After one, everything on the card is given back, so that the next frame begins afresh.
+    """
+
+    name = "cuda"
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        classes: Sequence[str],
+        foreground: Sequence[str],
+        device: Device | None = None,
+    ) -> None:
+        """`device`: one that others use too, closed by whoever opened it; an own one without.
+
+        Raises UsageError for an unknown class and where PyCUDA or NVRTC is missing, UsageError or SourceError
+        for a background that cannot be opened, RuntimeFailure where the GPU cannot be used.
+        """
+        self.recipe = recipe
+        self._classes = Classes(recipe, classes, foreground)
+        self._converter = Converter()
+        self._pool = Pool()
+        self._operations = CardOperations(recipe.operations)
+        overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
+        self._opacity = overlay.opacity if overlay else 1.0
+        self._legend = Legend(classes) if overlay and overlay.legend and self._classes.many else None
+        self._base = card_painter(recipe.background, "base", many=self._classes.many)
+        try:
+            self._over = card_painter(recipe.foreground, "over", many=self._classes.many)
+            self._own = Device() if device is None else None
+        except BaseException:
+            self._base.close()
+            raise
+        self._device = device or cast(Device, self._own)
+        self._slot = Slot(self._device)
+
+    def __call__(self, frame: Frame, matte: Matte) -> Frame:
+        """Return the frame as the viewer shall see it. Raises RuntimeFailure where the GPU fails."""
+        return self.paint(frame, matte, OnCard())
+
+    def paint(self, frame: Frame, matte: Matte, held: OnCard) -> Frame:
+        """The same for a frame of which some is `held` on the card; that is neither uploaded nor changed.
+
+        `frame` then says only its size and timing, `matte` only whether it failed. Called from any thread but
+        the GPU's own.
+        """
+        if self.recipe.output == "labels" and held.labels is None:
+            return frame.with_picture(self._labels_of_host(frame, matte))
+        picture = None
+        if self._needs_picture and held.surface is None:
+            picture = self._readable(frame.picture)
+        canvas = held.surface.canvas if held.surface else Canvas.of(frame.picture)
+        scene = Scene(canvas, frame.picture, np.zeros((1, 1), np.uint8), None, frame.time)
+        self._base.prepare(scene)
+        self._over.prepare(scene)
+        return frame.with_picture(self._run(lambda: self._painted(frame, matte, held, picture)))
+
+    def reset(self) -> None:
+        """Forget the echo of earlier frames."""
+        self._operations.reset()
+
+    def close(self) -> None:
+        """Give the card's memory back, in order, on the GPU's thread; close backgrounds."""
+        with suppress(RuntimeFailure):
+            self._device.run(self._slot.clear)
+        if self._own is not None:
+            self._own.close()
+        self._base.close()
+        self._over.close()
+
+    @property
+    def _needs_picture(self) -> bool:
+        return self.recipe.output in ("picture", "alpha")
+
+    def _run(self, work: Callable[[], av.VideoFrame]) -> av.VideoFrame:
+        """Do a frame's work on the GPU's thread; whatever goes wrong, the next frame begins afresh."""
+
+        def guarded() -> av.VideoFrame:
+            try:
+                return work()
+            except BaseException:
+                self._slot.clear()
+                self._operations.reset()
+                self._base.forget()
+                self._over.forget()
+                raise
+
+        return self._device.run(guarded)
+
+    def _readable(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """The picture in a format whose components kernels find; of what is cut out, in that of its kin."""
+        if self.recipe.output == "alpha":
+            opaque = self._converter.planar(picture)
+            return coloured(opaque, alpha_canvas(Canvas.of(opaque)))
+        return picture if positions(picture.format.name) else self._converter.planar(picture)
+
+    def _painted(
+        self, frame: Frame, matte: Matte, held: OnCard, picture: av.VideoFrame | None
+    ) -> av.VideoFrame:
+        """On the GPU's thread: queue everything, wait once."""
+        labels = self._labels(matte, held)
+        if self.recipe.output == "labels":
+            return self._label_picture(frame, labels)
+        alpha = self._alpha(frame, matte, held, labels)
+        if self.recipe.output == "matte":
+            return self._blended(
+                grey_canvas(frame.size), [weighted([], [], 0)], [weighted([], [], 255)], alpha
+            )
+        surface = held.surface if picture is None else upload(self._slot, "frame", picture)
+        assert surface is not None
+        if self.recipe.output == "alpha":
+            canvas = held.surface.canvas if held.surface else Canvas.of(frame.picture)
+            return self._cut_out(frame.picture, surface, alpha, alpha_canvas(canvas))
+        if self._opacity < 1:
+            shares = cv2.convertScaleAbs(np.arange(256, dtype=np.uint8), alpha=self._opacity).ravel()
+            alpha = Step(self._slot, "opacity").mapped(alpha, shares.astype(np.uint8))
+        scene = CardScene(self._slot, surface, alpha, labels)
+        seen = self._seen_labels(matte, labels)
+        painted = self._blended(surface.canvas, self._base(scene), self._over(scene), alpha)
+        if self._legend is not None and seen is not None:
+            self._legend.draw(painted, surface.canvas, seen, self._classes.shown)
+        return painted
+
+    def _labels(self, matte: Matte, held: OnCard) -> CardAlpha | None:
+        """The label map on the card; None where it is not there or not asked for."""
+        if matte.failure is not None or not (self._classes.decide or self.recipe.output == "labels"):
+            return None
+        if held.labels is not None or matte.labels is None:
+            return held.labels
+        return self._codes("labels", matte.labels)
+
+    def _alpha(self, frame: Frame, matte: Matte, held: OnCard, labels: CardAlpha | None) -> CardAlpha:
+        """The matte after the operations. A failed one stays empty: inverted, it would show everything."""
+        if matte.failure is not None or (self._classes.decide and labels is None):
+            return self._codes("nothing", np.zeros((1, 1), np.uint8))
+        if frame.name is not None:  # a still has no past
+            self.reset()
+        if labels is not None:
+            alpha = Step(self._slot, "chosen").mapped(labels, self._classes.chosen)
+        else:
+            alpha = held.alpha or self._codes("alpha", matte.alpha)
+        return self._operations(self._slot, alpha, frame.size, frame.time)
+
+    def _codes(self, name: str, codes: Plane) -> CardAlpha:
+        height, width = codes.shape
+        return CardAlpha(self._slot.upload(name, [codes])[0], width, height)
+
+    def _blended(
+        self, canvas: Canvas, base: Sequence[Record], over: Sequence[Record], alpha: CardAlpha
+    ) -> av.VideoFrame:
+        """Blend two layers plane by plane."""
+        sizes = plane_sizes(canvas)
+        targets, address, size = blank(self._slot, "finished", canvas, sizes)
+        for index, target in enumerate(targets):
+            self._slot.launch(
+                "blend",
+                sizes[index],
+                target=target,
+                base=base[index],
+                over=over[index],
+                alpha=alpha.record(),
+                across=canvas.shape.step[0] if index else 1,
+                width=canvas.width,
+                largest=canvas.shape.largest,
+            )
+        return self._finished(canvas, address, size)
+
+    def _cut_out(
+        self, picture: av.VideoFrame, surface: Surface, alpha: CardAlpha, kin: Canvas
+    ) -> av.VideoFrame:
+        """The frame with alpha, black where it is transparent."""
+        size = kin.width, kin.height
+        (*colours, transparency), address, length = blank(
+            self._slot, "finished", kin, [*plane_sizes(kin), size]
+        )
+        own = self._own_alpha(picture, kin)
+        self._slot.launch(
+            "transparency", size, target=transparency, alpha=alpha.record(), largest=kin.shape.largest, **own
+        )
+        for index, (source, target) in enumerate(zip(surface.components, colours, strict=True)):
+            across, down = kin.shape.step if index else (1, 1)
+            self._slot.launch(
+                "veil",
+                (int(target["width"]), int(target["height"])),
+                source=source,
+                target=target,
+                transparency=transparency,
+                across=across,
+                down=down,
+                black=kin.codes((0, 0, 0))[index],
+            )
+        return self._finished(kin, address, length)
+
+    def _own_alpha(self, picture: av.VideoFrame, kin: Canvas) -> dict[str, Record]:
+        """The alpha the picture came with, as a field of the job."""
+        own = own_alpha(picture, kin)
+        if own is None:
+            return {}
+        address = self._slot.upload("own alpha", [own])[0]
+        return {"own": plane(address, kin.width, kin.height, own.itemsize)}
+
+    def _finished(self, canvas: Canvas, address: int, size: int) -> av.VideoFrame:
+        """Bring a finished picture down: here is the frame's one wait."""
+        staging = self._slot.download("finished", address, size)
+        self._slot.wait()
+        made, end = canvas.blank(self._pool), 0
+        for target in planes(made):
+            codes = staging[end : end + target.nbytes]
+            np.copyto(target, codes.view(target.dtype).reshape(target.shape))
+            end += target.nbytes
+        return made
+
+    def _seen_labels(self, matte: Matte, labels: CardAlpha | None) -> LabelMap | None:
+        """Enough of the label map to tell which classes are in the picture; from the card after the wait."""
+        if self._legend is None or labels is None:
+            return None
+        if matte.labels is not None:
+            return matte.labels[::_THIN, ::_THIN]
+        size = -(-labels.width // _THIN), -(-labels.height // _THIN)
+        return self._looked_up(labels, np.arange(256, dtype=np.uint8), size, _THIN)
+
+    def _looked_up(self, labels: CardAlpha, table: Plane, size: tuple[int, int], step: int) -> LabelMap:
+        """Class ids by a table, every `step`th column and row, to be there after the wait."""
+        to = self._slot.memory("looked up", size[0] * size[1])
+        self._slot.launch(
+            "look_up",
+            size,
+            source=labels.address,
+            to=to,
+            table=self._slot.table("ids", table),
+            width=size[0],
+            height=size[1],
+            linesize=labels.width,
+            across=step,
+            down=step,
+        )
+        return self._slot.download("looked up", to, size[0] * size[1]).reshape(size[::-1])
+
+    def _label_picture(self, frame: Frame, labels: CardAlpha | None) -> av.VideoFrame:
+        """Class ids that are on the card."""
+        if labels is None:
+            return label_picture(np.full(frame.size[::-1], self._classes.nothing, np.uint8))
+        ids = self._looked_up(labels, self._classes.shown_ids, labels.size, 1)
+        self._slot.wait()
+        return label_picture(np.array(ids))
+
+    def _labels_of_host(self, frame: Frame, matte: Matte) -> av.VideoFrame:
+        """Class ids that are not on the card have no business there."""
+        if matte.failure is not None or matte.labels is None:
+            return label_picture(np.full(frame.size[::-1], self._classes.nothing, np.uint8))
+        return label_picture(self._classes.shown_ids[matte.labels])
