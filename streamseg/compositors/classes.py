@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.effects import Invert, Recipe
 from streamseg.errors import UsageError
-from streamseg.frame import Matte
+from streamseg.frame import LabelMap, Matte
 
 _VOID = 255
 """Id that label maps give to pixels of no class, or one not told, in Pascal VOC, Cityscapes and elsewhere."""
@@ -49,6 +51,13 @@ class Classes:
             raise UsageError(
                 f"effect {self._recipe.name!r} needs label maps; open the segmenter with labels=True"
             )
+
+    def shown_labels(self, matte: Matte, size: tuple[int, int]) -> LabelMap:
+        """Its label map, (H, W) for a frame of `size` (W, H), with `nothing` where a class is not shown, and
+        everywhere if the matte failed."""
+        if matte.failure is not None or matte.labels is None:
+            return np.full(size[::-1], self.nothing, np.uint8)
+        return cast(LabelMap, cv2.LUT(matte.labels, self.shown_ids))
 
 
 def _nothing(classes: Sequence[str], shown: Table) -> int:

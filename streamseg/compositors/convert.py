@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from streamseg.colour import FULL, RGB, reading_of, tags_of
+from streamseg.colour import reading_of
 from streamseg.compositors.planes import Canvas, planar_kin, with_planes
 from streamseg.errors import SourceError, reason
 from streamseg.grey import readable
-from streamseg.pictures import planes, shape
+from streamseg.pictures import Plane, planes
 
 
 class Converter:
@@ -44,21 +42,17 @@ class Converter:
     def coloured(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Return a grey picture as planar RGB of its depth, one in colour as it is.
 
-        Full-range codes stay; limited range is stretched, as RGB knows no other. It is RGB because PNG keeps
-        that and video encoders turn it into the sampling players expect. Raises SourceError like `planar`.
+        Full-range codes stay; limited range is stretched, as RGB knows no other. Raises SourceError like
+        `planar`.
         """
-        if not shape(picture.format.name).grey:
+        grey = Canvas.of(picture)
+        if not grey.shape.grey:
             return picture
-        tags, read = tags_of(picture), reading_of(picture)
         (codes,) = planes(self.planar(picture))
-        kin = "gbrp" + planar_kin(picture.format.name).removeprefix("gray")
-        held = shape(kin)
-        if not read.full:
-            step = 1 << (held.depth - 8)
-            stretched = (codes.astype(np.float32) - 16 * step) * (held.largest / (219 * step))
-            codes = np.rint(stretched).clip(0, held.largest).astype(held.dtype)
-        made = with_planes(picture, kin, [codes] * 3)
-        replace(tags, matrix=RGB, range=FULL).put(made)
+        if not grey.reading.full:
+            codes = stretched(codes, grey.shape.depth)
+        made = with_planes(picture, grey.in_colour.format, [codes] * 3)
+        grey.in_colour.tag(made)
         return made
 
     def fill(self, canvas: Canvas, picture: av.VideoFrame) -> av.VideoFrame:
@@ -88,3 +82,11 @@ class Converter:
             made = with_planes(made, canvas.format, planes(made)[:1])
         canvas.tag(made)
         return made
+
+
+def stretched(codes: Plane, depth: int) -> Plane:
+    """Return luma codes of limited range in full range, of the same depth and dtype, rounded to nearest."""
+    step, largest = 1 << (depth - 8), (1 << depth) - 1
+    wide = (codes.astype(np.float32) - 16 * step) * (largest / (219 * step))
+    full: Plane = np.rint(wide).clip(0, largest).astype(codes.dtype)
+    return full

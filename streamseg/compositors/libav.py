@@ -20,7 +20,7 @@ from streamseg.compositors.operations import Operations
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
 from streamseg.compositors.planes import Canvas
 from streamseg.effects import Camera, ClassColours, Recipe
-from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.frame import Frame, Matte
 from streamseg.mattes import Alpha
 from streamseg.pictures import Pool, planes
 
@@ -51,7 +51,7 @@ class LibavCompositor(Compositor):
         """Return the frame as the viewer shall see it; raises UsageError without the label map it needs."""
         self._classes.require(matte)
         if self.recipe.output == "labels":
-            return frame.with_picture(label_picture(self._shown_labels(frame, matte)))
+            return frame.with_picture(label_picture(self._classes.shown_labels(matte, frame.size)))
         alpha = self._alpha(frame, matte)
         if self.recipe.output == "matte":
             return frame.with_picture(grey_picture(alpha, frame.size, self._pool))
@@ -106,9 +106,3 @@ class LibavCompositor(Compositor):
         picture = canvas.blank(self._pool)
         self._sampler.ramp(alpha, planes(picture), canvas.codes(base), canvas.codes(over))
         return picture
-
-    def _shown_labels(self, frame: Frame, matte: Matte) -> LabelMap:
-        """The label map, with nothing where a class is not shown, and everywhere if the matte failed."""
-        if matte.failure is not None or matte.labels is None:
-            return np.full(frame.size[::-1], self._classes.nothing, np.uint8)
-        return cast(LabelMap, cv2.LUT(matte.labels, self._classes.shown_ids))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import av
 import numpy as np
 from av.video.format import VideoFormat
 
-from streamseg.colour import Reading, Rgb, Tags, reading_of, tags_of, yuv_codes
+from streamseg.colour import FULL, RGB, Reading, Rgb, Tags, reading, reading_of, tags_of, yuv_codes
 from streamseg.pictures import Plane, Shape, planes, shape
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -97,6 +97,17 @@ class Canvas:
     def shape(self) -> Shape:
         """What its pixel format holds."""
         return shape(self.format)
+
+    @property
+    def in_colour(self) -> Canvas:
+        """For a grey one planar RGB of its depth; one in colour as it is.
+
+        It is RGB because PNG keeps that and video encoders turn it into the sampling players expect.
+        """
+        if not self.shape.grey:
+            return self
+        kin, tags = self.format.replace("gray", "gbrp"), replace(self.tags, matrix=RGB, range=FULL)
+        return replace(self, format=kin, tags=tags, reading=reading(tags, VideoFormat(kin), self.height))
 
     def blank(self, make: Callable[[int, int, str], av.VideoFrame] = av.VideoFrame) -> av.VideoFrame:
         """A new picture, tagged, its pixels undefined; `make` may be a Pool."""
