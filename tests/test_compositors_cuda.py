@@ -25,7 +25,7 @@ from streamseg.gpu.device import Device
 from streamseg.gpu.mattes import CardAlpha
 from streamseg.gpu.slot import Slot
 from streamseg.gpu.surface import upload
-from tests.compositing import PEOPLE, Reference, frame_of, full_matte, furthest, noise, read
+from tests.compositing import PEOPLE, Reference, coloured, frame_of, full_matte, furthest, noise, read
 from tests.emulator.card import Card
 from tests.emulator.driver import emulated
 from tests.test_compositors import PACKED, PLANAR, scenes
@@ -126,20 +126,26 @@ def test_every_operation_like_the_cpu(name: str, options: dict[str, Any], card: 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
-    scenes(), st.sampled_from(["silhouette", "colour", "replace", "overlay", "spotlight"]), st.integers(0, 1)
+    scenes(),
+    st.sampled_from(["silhouette", "colour", "replace", "overlay", "tinted", "spotlight"]),
+    st.integers(0, 1),
 )
 def test_like_the_reference(scene: tuple[av.VideoFrame, NDArray[np.uint8]], name: str, seed: int) -> None:
     """Every format, size, range, matrix, matte: within one code of the formulas, exact at 0 and 255."""
     picture, alpha = scene
-    recipe = effect("silhouette", color="#d04020", background="#2090a0") if name == "colour" else effect(name)
+    colours = {"color": "#d04020", "background": "#2090a0"}
+    special = {"colour": effect("silhouette", **colours), "tinted": effect("overlay", **colours)}
+    recipe = special.get(name) or effect(name)
     with emulated(Card(seed=seed)):
         made, back, front = painted(
             recipe, 3 * [picture], [Matte(alpha), full_matte(0), full_matte(255)], "cuda"
         )
+    if recipe.name == "overlay":
+        picture = coloured(picture)
     reference = Reference(picture, alpha)
     assert furthest(shown(made), reference.composite(recipe)) <= 1
     assert furthest(shown(back), reference.layer(recipe.background)) <= (1 if name == "spotlight" else 0)
-    if name != "overlay":
+    if recipe.name != "overlay":
         assert furthest(shown(front), reference.layer(recipe.foreground)) == 0
 
 
@@ -156,7 +162,7 @@ def test_blur_like_the_cpu(scene: tuple[av.VideoFrame, NDArray[np.uint8]], stren
 def test_every_format_like_the_cpu(kind: str, card: Card) -> None:
     """Formats whose components kernels find, and formats that are made planar first."""
     picture = noise(38, 22, PACKED.get(kind, kind if kind in PLANAR else "gbrp")).reformat(format=kind)
-    for name in ("replace", "cutout"):
+    for name in ("replace", "cutout", "overlay"):
         require_alike(effect(name), picture, Matte(soft()))
 
 
@@ -186,15 +192,29 @@ def test_a_picture_behind(fit: Any, tmp_path: Path, card: Card) -> None:
 @pytest.mark.parametrize("name", EFFECTS)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_a_failed_matte_shows_the_background_only(name: str, inverted: bool, card: Card) -> None:
-    """Inverted or not, with an echo or not: what an empty matte would show."""
+    """Inverted or not, with an echo or not: what an empty matte would show; of inverted labels, nothing."""
     recipe = effect(name, invert=inverted)
     picture, other = noise(48, 32, "yuv420p", 1), noise(48, 32, "yuv420p", 2)
     failed = Matte(np.zeros((8, 8), np.uint8), failure="the network is gone")
     full = Matte(np.full((8, 8), 255, np.uint8), np.ones((32, 48), np.uint8))
     empty = Matte(np.zeros((8, 8), np.uint8), np.zeros((32, 48), np.uint8))
     _, made = painted(recipe, [other, picture], [full, failed], "cuda")
-    (wanted,) = painted(effect(name), [picture], [empty], "cuda")
-    assert furthest(shown(made), shown(wanted)) == 0
+    if name == "labels" and inverted:
+        assert (shown(made)[0] == 255).all()
+    else:
+        (wanted,) = painted(effect(name), [picture], [empty], "cuda")
+        assert furthest(shown(made), shown(wanted)) == 0
+
+
+@pytest.mark.parametrize("name", ["replace", "cutout", "mask"])
+def test_finished_pictures_come_out_of_a_pool(name: str, card: Card) -> None:
+    """One that was let go lends its memory to the next."""
+    with open_compositor(effect(name), classes=PEOPLE, device="cuda") as compositor:
+        frame, matte = frame_of(noise(320, 180, "yuv420p")), Matte(soft())
+        held = compositor(frame, matte)
+        free = compositor(frame, matte).picture.planes[0].buffer_ptr
+        assert compositor(frame, matte).picture.planes[0].buffer_ptr == free
+        assert held.picture.planes[0].buffer_ptr != free
 
 
 @pytest.mark.parametrize("name", EFFECTS)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from streamseg.compositors import open_compositor
-from streamseg.effects import EFFECTS, effect
+from streamseg.effects import EFFECTS, Recipe, effect
 from streamseg.errors import RuntimeFailure, UsageError
 from streamseg.frame import Matte
 from streamseg.gpu.device import Device
@@ -30,9 +30,16 @@ LABELS = np.random.default_rng(0).integers(0, 4, (43, 61)).astype(np.uint8)
 MATTES = [Matte(soft(seed), LABELS) for seed in range(3)]
 
 
+def recipe_of(name: str) -> Recipe:
+    """An effect by its name, or "tinted": an overlay whose figure is before a colour."""
+    if name == "tinted":
+        return effect("overlay", background="#336699")
+    return effect(name, feather=20 if name == "replace" else 0)
+
+
 def calls_of_each_frame(name: str, card: Card, classes: Sequence[str] = ANIMALS) -> list[list[str]]:
     """What is asked of the driver for each of three frames alike."""
-    recipe, seen = effect(name, feather=20 if name == "replace" else 0), []
+    recipe, seen = recipe_of(name), []
     with emulated(card), open_compositor(recipe, classes=classes, device="cuda") as compositor:
         for index, (picture, matte) in enumerate(zip(PICTURES, MATTES, strict=True)):
             before = len(card.calls)
@@ -41,7 +48,7 @@ def calls_of_each_frame(name: str, card: Card, classes: Sequence[str] = ANIMALS)
     return seen
 
 
-@pytest.mark.parametrize("name", sorted(set(EFFECTS) - {"labels"}))
+@pytest.mark.parametrize("name", sorted({*EFFECTS, "tinted"} - {"labels"}))
 def test_a_frame_goes_up_once_comes_down_once_and_is_waited_for_once(name: str) -> None:
     """Each later frame: its planes and its matte up, kernels, the picture down, a wait; nothing allocated."""
     card = Card()
@@ -93,7 +100,7 @@ def test_larger_frames_take_the_place_of_smaller_ones() -> None:
 
 def survived(name: str, card: Card) -> list[bool]:
     """Composite three frames, one of which may fail; say which came out. Those are as they should be."""
-    recipe = effect(name, background="#336699") if name in ("silhouette", "replace") else effect(name)
+    recipe = effect(name, background="#336699") if name in ("silhouette", "replace") else recipe_of(name)
     wanted = [
         painted(recipe, [picture], [matte], "cpu", ANIMALS)[0]
         for picture, matte in zip(PICTURES, MATTES, strict=True)
@@ -119,7 +126,9 @@ def survived(name: str, card: Card) -> list[bool]:
     return out
 
 
-@pytest.mark.parametrize("name", ["replace", "blur", "cutout", "overlay", "trail", "outline", "mask"])
+@pytest.mark.parametrize(
+    "name", ["replace", "blur", "cutout", "overlay", "tinted", "trail", "outline", "mask"]
+)
 def test_a_failure_at_any_call_costs_a_frame_and_leaks_nothing(name: str) -> None:
     """Whichever call the driver refuses: only finished frames come out, and the next one is right again."""
     with emulated(Card()) as clean:

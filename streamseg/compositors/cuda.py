@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import av
-import cv2
 import numpy as np
 
 from streamseg.compositors.base import Compositor
@@ -18,13 +17,14 @@ from streamseg.compositors.layers import Scene
 from streamseg.compositors.legend import Legend
 from streamseg.compositors.outputs import alpha_canvas, coloured, grey_canvas, label_picture, own_alpha
 from streamseg.compositors.planes import Canvas
-from streamseg.effects import ClassColours, Recipe
+from streamseg.effects import Camera, ClassColours, Recipe
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.gpu.device import Device
 from streamseg.gpu.jobs import Record
 from streamseg.gpu.layers import CardScene, card_painter, weighted
 from streamseg.gpu.mattes import CardAlpha, CardOperations, Step
+from streamseg.gpu.merge import even, fainter, in_colour, merged, tinted
 from streamseg.gpu.slot import Slot
 from streamseg.gpu.surface import Surface, blank, plane, plane_sizes, positions, upload
 from streamseg.pictures import Plane, Pool, planes
@@ -66,11 +66,14 @@ class CudaCompositor(Compositor):
         """
         self.recipe = recipe
         self._classes = Classes(recipe, classes, foreground)
+        self.classes, self.foreground = self._classes.names, self._classes.foreground
         self._converter = Converter()
         self._pool = Pool()
         self._operations = CardOperations(recipe.operations)
         overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
+        self._classes_shown = overlay is not None
         self._opacity = overlay.opacity if overlay else 1.0
+        self._over_camera = isinstance(recipe.background, Camera)
         self._legend = Legend(classes) if overlay and overlay.legend and self._classes.many else None
         self._base = card_painter(recipe.background, "base", many=self._classes.many)
         try:
@@ -83,7 +86,10 @@ class CudaCompositor(Compositor):
         self._slot = Slot(self._device)
 
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
-        """Return the frame as the viewer shall see it. Raises RuntimeFailure where the GPU fails."""
+        """Return the frame as the viewer shall see it.
+
+        Raises RuntimeFailure where the GPU fails, UsageError without the label map the recipe needs.
+        """
         return self.paint(frame, matte, OnCard())
 
     def paint(self, frame: Frame, matte: Matte, held: OnCard) -> Frame:
@@ -92,12 +98,16 @@ class CudaCompositor(Compositor):
         `frame` then says only its size and timing, `matte` only whether it failed. Called from any thread but
         the GPU's own.
         """
-        if self.recipe.output == "labels" and held.labels is None:
-            return frame.with_picture(self._labels_of_host(frame, matte))
+        if held.labels is None:
+            self._classes.require(matte)
+        if self.recipe.output == "labels" and (held.labels is None or matte.failure is not None):
+            # Class ids that are not on the card have no business there.
+            return frame.with_picture(label_picture(self._classes.shown_labels(matte, frame.size)))
         picture = None
         if self._needs_picture and held.surface is None:
             picture = self._readable(frame.picture)
         canvas = held.surface.canvas if held.surface else Canvas.of(frame.picture)
+        canvas = canvas.in_colour if self._classes_shown else canvas
         scene = Scene(canvas, frame.picture, np.zeros((1, 1), np.uint8), None, frame.time)
         self._base.prepare(scene)
         self._over.prepare(scene)
@@ -148,7 +158,7 @@ class CudaCompositor(Compositor):
         """On the GPU's thread: queue everything, wait once."""
         labels = self._labels(matte, held)
         if self.recipe.output == "labels":
-            return self._label_picture(frame, labels)
+            return self._label_picture(cast(CardAlpha, labels))
         alpha = self._alpha(frame, matte, held, labels)
         if self.recipe.output == "matte":
             return self._blended(
@@ -159,28 +169,30 @@ class CudaCompositor(Compositor):
         if self.recipe.output == "alpha":
             canvas = held.surface.canvas if held.surface else Canvas.of(frame.picture)
             return self._cut_out(frame.picture, surface, alpha, alpha_canvas(canvas))
-        if self._opacity < 1:
-            shares = cv2.convertScaleAbs(np.arange(256, dtype=np.uint8), alpha=self._opacity).ravel()
-            alpha = Step(self._slot, "opacity").mapped(alpha, shares.astype(np.uint8))
+        if self._classes_shown:
+            surface = in_colour(self._slot, surface)
         scene = CardScene(self._slot, surface, alpha, labels)
         seen = self._seen_labels(matte, labels)
-        painted = self._blended(surface.canvas, self._base(scene), self._over(scene), alpha)
+        over = self._over(scene)
+        if self._opacity < 1 and self._over_camera:  # tinting and merging are one blend
+            alpha = fainter(self._slot, alpha, self._opacity)
+        elif self._opacity < 1:
+            over = tinted(scene, over, self._opacity)
+        painted = self._blended(surface.canvas, self._base(scene), over, alpha)
         if self._legend is not None and seen is not None:
             self._legend.draw(painted, surface.canvas, seen, self._classes.shown)
         return painted
 
     def _labels(self, matte: Matte, held: OnCard) -> CardAlpha | None:
-        """The label map on the card; None where it is not there or not asked for."""
-        if matte.failure is not None or not (self._classes.decide or self.recipe.output == "labels"):
+        """The label map on the card; None where it is not asked for, or the matte failed."""
+        if matte.failure is not None or not self._classes.decide:
             return None
-        if held.labels is not None or matte.labels is None:
-            return held.labels
-        return self._codes("labels", matte.labels)
+        return held.labels or self._codes("labels", cast(LabelMap, matte.labels))
 
     def _alpha(self, frame: Frame, matte: Matte, held: OnCard, labels: CardAlpha | None) -> CardAlpha:
         """The matte after the operations. A failed one stays empty: inverted, it would show everything."""
-        if matte.failure is not None or (self._classes.decide and labels is None):
-            return self._codes("nothing", np.zeros((1, 1), np.uint8))
+        if matte.failure is not None:
+            return even(self._slot, 0)
         if frame.name is not None:  # a still has no past
             self.reset()
         if labels is not None:
@@ -196,21 +208,8 @@ class CudaCompositor(Compositor):
     def _blended(
         self, canvas: Canvas, base: Sequence[Record], over: Sequence[Record], alpha: CardAlpha
     ) -> av.VideoFrame:
-        """Blend two layers plane by plane."""
-        sizes = plane_sizes(canvas)
-        targets, address, size = blank(self._slot, "finished", canvas, sizes)
-        for index, target in enumerate(targets):
-            self._slot.launch(
-                "blend",
-                sizes[index],
-                target=target,
-                base=base[index],
-                over=over[index],
-                alpha=alpha.record(),
-                across=canvas.shape.step[0] if index else 1,
-                width=canvas.width,
-                largest=canvas.shape.largest,
-            )
+        """Two layers, blended."""
+        _, address, size = merged(self._slot, "finished", canvas, base, over, alpha)
         return self._finished(canvas, address, size)
 
     def _cut_out(
@@ -284,16 +283,8 @@ class CudaCompositor(Compositor):
         )
         return self._slot.download("looked up", to, size[0] * size[1]).reshape(size[::-1])
 
-    def _label_picture(self, frame: Frame, labels: CardAlpha | None) -> av.VideoFrame:
+    def _label_picture(self, labels: CardAlpha) -> av.VideoFrame:
         """Class ids that are on the card."""
-        if labels is None:
-            return label_picture(np.full(frame.size[::-1], self._classes.nothing, np.uint8))
         ids = self._looked_up(labels, self._classes.shown_ids, labels.size, 1)
         self._slot.wait()
         return label_picture(np.array(ids))
-
-    def _labels_of_host(self, frame: Frame, matte: Matte) -> av.VideoFrame:
-        """Class ids that are not on the card have no business there."""
-        if matte.failure is not None or matte.labels is None:
-            return label_picture(np.full(frame.size[::-1], self._classes.nothing, np.uint8))
-        return label_picture(self._classes.shown_ids[matte.labels])

@@ -41,7 +41,8 @@ LAYER = _struct(
 )
 
 SUM, CLASSES, GRID = range(3)
-"""Kinds of a LAYER: weighted samples and a constant; colours of class ids; a coarse grid, scaled up."""
+"""Kinds of a LAYER: weighted samples and a constant; what a table has for class ids or codes; a
+coarse grid, scaled up."""
 
 SCORE_KINDS = ("probability", "logits", "labels")
 """Their numbers in SCORES."""

@@ -6,7 +6,7 @@ enum { SUM, CLASSES, GRID };
 
 struct Layer {
     Component pictures[3];
-    const u16 *codes;    // CLASSES: (256), of the ids in the label map pictures[0]
+    const u16 *codes;    // CLASSES: by the ids in the label map pictures[0], or by its codes
     float weights[3];    // SUM: of the pictures' samples
     float offset;        // SUM: added to them; alone it is a flat colour
     int count;           // SUM: of pictures
