@@ -13,7 +13,7 @@ from streamseg.models.files import cache_folder, sha256, user_folder, write_atom
 from streamseg.models.guess import guess_card
 from streamseg.models.usual import guessed_classes, guessed_range
 
-CONVERTER = 1
+CONVERTER = 2
 """Goes up when the same .tflite file is converted to other bytes; cached conversions are then made anew."""
 
 

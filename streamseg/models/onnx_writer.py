@@ -17,25 +17,27 @@ class OnnxWriter:
     """Collects nodes and constants; `serialised` turns them into a file."""
 
     def __init__(self) -> None:
-        self._nodes: list[Any] = []
-        self._constants: dict[str, Any] = {}
+        self.nodes: list[Any] = []
+        """In the order they run."""
+        self.constants: dict[str, Any] = {}
+        """By the names nodes read them under."""
 
     def node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node with one output and return that output's name."""
         from onnx import helper
 
-        self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
+        self.nodes.append(helper.make_node(kind, inputs, [output], **attributes))
         return output
 
     def constant(self, name: str, values: NDArray[Any]) -> str:
         """Add a constant once and return its name; float16 is stored as it is, computed with as float32."""
         from onnx import TensorProto, numpy_helper
 
-        if name not in self._constants:
+        if name not in self.constants:
             half = values.dtype == np.float16
             stored = f"{name}_half" if half else name
             # Not ascontiguousarray: it adds an axis to scalars.
-            self._constants[name] = numpy_helper.from_array(np.array(values, order="C"), stored)
+            self.constants[name] = numpy_helper.from_array(np.array(values, order="C"), stored)
             if half:
                 self.node("Cast", [stored], name, to=TensorProto.FLOAT)
         return name
@@ -58,8 +60,8 @@ class OnnxWriter:
                 helper.make_tensor_value_info(key, TensorProto.FLOAT, shape) for key, shape in shapes.items()
             ]
 
-        constants = list(self._constants.values())
-        graph = helper.make_graph(self._nodes, "network", infos(inputs), infos(outputs), constants)
+        constants = list(self.constants.values())
+        graph = helper.make_graph(self.nodes, "network", infos(inputs), infos(outputs), constants)
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="streamseg"

@@ -9,9 +9,10 @@ from typing import Literal
 from streamseg.errors import ModelError, reason
 from streamseg.models.card import InputSpec, OutputSpec
 from streamseg.models.onnx_writer import OnnxWriter
+from streamseg.models.rewriting import rewrite
 from streamseg.models.tflite_graph import DAMAGE, Graph, Operator, read_graph
 from streamseg.models.tflite_ops import OPERATORS
-from streamseg.models.tflite_translation import TO_NCHW, Translation
+from streamseg.models.tflite_translation import Translation
 
 _TRANSPARENT = {"DEQUANTIZE", "QUANTIZE", "RESHAPE", "RESIZE_BILINEAR"}
 """Operators that leave open what the numbers mean."""
@@ -48,19 +49,14 @@ def _convert(graph: Graph) -> Conversion:
     translation.names = {index: graph.tensors[index].name for index in (picture, scores)}
     for operator in _needed(graph, scores):
         _write(translation, operator)
-    shapes = {
-        index: tuple(graph.tensors[index].shape[axis] for axis in TO_NCHW) for index in (picture, scores)
-    }
+    shapes = translation.shapes()
+    rewrite(writer, shapes)
+    taken, given = translation.name(picture), translation.name(scores)
     return Conversion(
-        onnx=writer.serialised(
-            inputs={translation.name(picture): shapes[picture]},
-            outputs={translation.name(scores): shapes[scores]},
-        ),
+        onnx=writer.serialised(inputs={taken: shapes[taken]}, outputs={given: shapes[given]}),
         input=_input_spec(graph, picture),
-        output=OutputSpec(
-            name=translation.name(scores), kind=_kind(graph, scores), align_corners=align_corners
-        ),
-        channels=shapes[scores][1],
+        output=OutputSpec(name=given, kind=_kind(graph, scores), align_corners=align_corners),
+        channels=shapes[given][1],
     )
 
 

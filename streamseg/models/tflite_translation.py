@@ -38,6 +38,10 @@ class Translation:
         """Return the ONNX name of a tensor."""
         return self.names.get(index, f"t{index}")
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the file's tensors by ONNX name, pictures as (N, C, H, W)."""
+        return {self.name(index): _shape(tensor.shape) for index, tensor in enumerate(self.graph.tensors)}
+
     def constant(self, index: int) -> Array:
         """Return a tensor's constant values in TFLite's own layout. Raises ModelError if it is computed."""
         values = self.tensor(index).constant
@@ -109,6 +113,10 @@ Rule: TypeAlias = Callable[[Translation, Operator], None]
 
 def _channels_first(values: Array) -> Array:
     return values.transpose(TO_NCHW) if values.ndim == 4 else values
+
+
+def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in TO_NCHW) if len(shape) == 4 else shape
 
 
 def onnx_axis(axis: int, axes: int) -> int:
