@@ -8,6 +8,7 @@ StreamsegError                  the base; catch this to catch them all
 │   └── SinkClosed              the viewer closed the window; an ordinary end, not a failure
 ├── ModelError    (ValueError)  a card, its weights or its outputs are not what they should be
 └── RuntimeFailure (RuntimeError)  a network that loaded fine failed on a frame
+    └── GpuFailure              the GPU did: whatever it was asked to do, the processor can do it too
 """
 
 from __future__ import annotations
@@ -44,6 +45,10 @@ class ModelError(StreamsegError, ValueError):
 
 class RuntimeFailure(StreamsegError, RuntimeError):
     """A network that loaded fine failed on a frame."""
+
+
+class GpuFailure(RuntimeFailure):
+    """The GPU failed; what it was asked to do the processor can do too."""
 
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")

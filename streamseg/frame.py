@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import cv2  # noqa: F401  (before av: both wheels bring a libxcb, and OpenCV's windows hang on PyAV's)
 
@@ -18,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.pictures import with_timing_of
+
+if TYPE_CHECKING:
+    from streamseg.gpu.surface import OnCard
 
 LabelMap: TypeAlias = NDArray[np.uint8]
 """(H, W) class ids: the argmax of every pixel's class vector."""
@@ -84,6 +87,8 @@ class Matte:
     failure: str | None = None
     """Why segmentation failed; `alpha` is then all zero, so that effects which hide something show the
     background."""
+    held: OnCard | None = None
+    """What of the frame and its matte is on the GPU, for a compositor there."""
 
 
 @dataclass(slots=True)

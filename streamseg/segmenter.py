@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from streamseg import mattes
 from streamseg.crop import Box, grain, moved, placed
-from streamseg.errors import RuntimeFailure, UsageError
+from streamseg.errors import GpuFailure, ModelError, RuntimeFailure, UsageError
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.models import find_model
 from streamseg.models.card import ModelCard
-from streamseg.network_input import NetworkInput, Scaler
-from streamseg.runtimes import load_runtime
-from streamseg.scores import Plane, ScoreReader
+from streamseg.network_input import Scaler
+from streamseg.runtimes import Runtime, load_runtime
+from streamseg.runtimes.base import blank
+from streamseg.scores import Plane
 from streamseg.tracking import Look, Tracker, closer
+
+if TYPE_CHECKING:
+    from streamseg.gpu.surface import OnCard
 
 _EVERY = "all"
 _ANYWHERE = Box(0, 0, 1, 1)
+_RESERVE = "onnxruntime"
+"""Takes over when the GPU fails."""
 
 
 class Segmenter:
@@ -66,19 +72,19 @@ class Segmenter:
         self._closely = crop == "auto" and _croppable(card, self.foreground)
         self._refined = refine == "guided"
         self._smoothing = Smoothing(_usual_smoothing(card) if smooth is None else smooth)
-        self._input = NetworkInput(card.input)
         self._luma = Scaler()
-        self._reader = ScoreReader(card)
         self._aspect = card.input.width / card.input.height
         self._size = (1, 1)
-        self._runtime = load_runtime(card, name=runtime, threads=threads)
+        self._threads = threads
         self._closed = False
+        self._runtimes: list[Runtime] = []
+        self._use(load_runtime(card, name=runtime, threads=threads))
         self.reset()
 
     @property
     def runtime(self) -> str:
-        """The name of the runtime in use."""
-        return self._runtime.name
+        """The names of the runtimes used, in turn: `tensorrt, then onnxruntime`."""
+        return ", then ".join(runtime.name for runtime in self._runtimes)
 
     def __call__(self, frame: Frame) -> Matte:
         """Return the frame's matte; raises ModelError when the output is not what the card says.
@@ -94,22 +100,20 @@ class Segmenter:
         try:
             return self._segmented(frame)
         except RuntimeFailure as error:
-            self.reset()
-            return self._failed(str(error))
+            return self._failed(self._recovered(error))
 
     def reset(self) -> None:
         """Forget what was remembered from earlier frames."""
         self._tracker = Tracker(self._size, self._aspect)
         self._smoothing.reset()
-        self._states: dict[str, NDArray[np.generic]] = {
-            state.input: np.zeros(state.shape, np.float32) for state in self.card.states
-        }
+        self._fresh = True
 
     def close(self) -> None:
         """Release the network; a second time changes nothing."""
         if not self._closed:
             self._closed = True
-            self._runtime.close()
+            for runtime in self._runtimes:
+                runtime.close()
 
     def __enter__(self) -> Segmenter:
         return self
@@ -120,9 +124,10 @@ class Segmenter:
         self.close()
 
     def _segmented(self, frame: Frame) -> Matte:
-        def look(view: Box) -> Look:
-            return self._look(frame, view)
-
+        if self._fresh:
+            self._sight.remember(blank(self.card))
+            self._fresh = False
+        look = self._sight.at(frame, labels=self.labels)
         if not self._closely:
             seen = look(self._tracker.whole)
         elif frame.name is not None:
@@ -131,21 +136,17 @@ class Segmenter:
             seen = self._tracker(look)
         steady = self._smoothing(seen.share, seen.view)
         alpha = cast(mattes.Alpha, cv2.convertScaleAbs(steady, alpha=255))  # rounded to nearest
-        return Matte(self._finished(alpha, frame, seen.view), self._labels(seen) if self.labels else None)
+        return Matte(
+            self._finished(alpha, frame, seen.view),
+            self._labels(seen) if self.labels else None,
+            held=self._held(seen),
+        )
 
-    def _look(self, frame: Frame, view: Box) -> Look:
-        """Run the network on a part of a frame."""
-        tensor, placement = self._input(frame.picture, None if view == self._tracker.whole else view)
-        outputs = self._runtime({self.card.input.name: tensor, **self._states})
-        self._states = {state.input: outputs[state.output] for state in self.card.states}
-        scores = self._reader.scores(outputs[self.card.output.name])
-        with np.errstate(invalid="ignore"):  # infinities of both signs add up to no number: looked for here
-            total = scores.sum(dtype=np.float64)
-        if not np.isfinite(total):
-            raise RuntimeFailure("the network's output is not finite")
-        share = self._reader.alpha(scores, placement, self._chosen)
-        # The next look may overwrite the runtime's outputs.
-        return Look(view, share, scores.copy() if self.labels and self._closely else scores, placement)
+    def _held(self, seen: Look) -> OnCard | None:
+        """What is on the GPU as it is here: not a matte that was changed since."""
+        if seen.held is not None and (self._smoothing.strength or self._refined):
+            return replace(seen.held, alpha=None)
+        return seen.held
 
     def _finished(self, alpha: mattes.Alpha, frame: Frame, view: Box) -> mattes.Alpha:
         """The matte of the frame from that of the view."""
@@ -158,13 +159,29 @@ class Segmenter:
 
     def _labels(self, seen: Look) -> LabelMap:
         view, (width, height) = seen.view, self._size
-        labels = self._reader.labels(seen.scores, seen.placement, (view.width, view.height))
+        labels = seen.labels()
         if view == self._tracker.whole:
             return labels
         nobody = next(index for index in range(len(self.classes)) if index not in self._chosen)
         everywhere = np.full((height, width), nobody, np.uint8)
         everywhere[view.y : view.y + view.height, view.x : view.x + view.width] = labels
         return everywhere
+
+    def _use(self, runtime: Runtime) -> None:
+        """Run the network there from now on."""
+        self._runtimes.append(runtime)
+        self._sight = runtime.sight(self.card, self._chosen)
+
+    def _recovered(self, error: RuntimeFailure) -> str:
+        """Begin afresh, on the processor if the GPU has failed; return what to tell of it."""
+        self.reset()
+        if not isinstance(error, GpuFailure):
+            return str(error)
+        try:
+            self._use(load_runtime(self.card, name=_RESERVE, threads=self._threads))
+        except ModelError as missing:
+            return f"{error}; nothing can take over: {missing}"
+        return f"{error}; {_RESERVE} takes over"
 
     def _failed(self, why: str) -> Matte:
         width, height = self._size
@@ -183,6 +200,7 @@ class Smoothing:
         """`strength`: 0 (off) to 1 (a small change takes twenty frames); raises UsageError."""
         if not 0 <= strength <= 1:
             raise UsageError(f"smoothing of {strength!r} is not possible; pass 0 (off) to 1 (slowest)")
+        self.strength = strength
         self._strength = np.float32(0.95 * strength)
         self._steady: Plane | None = None
         self._view = _ANYWHERE

@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import cycle
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
 
 from streamseg.crop import ALIGNMENT, Box
-from streamseg.network_input import Placement
-from streamseg.scores import Plane, Scores
+from streamseg.frame import LabelMap
+from streamseg.scores import Plane
+
+if TYPE_CHECKING:
+    from streamseg.gpu.surface import OnCard
 
 _MARGIN, _TIGHT, _LOOSE = 1.35, 1.12, 1.6
 """A new box is this much larger than the people; it stays while they fit as tightly or loosely as this."""
@@ -83,8 +86,10 @@ class Look:
     view: Box
     share: Plane
     """(h, w) opacity, 0..1, over the view."""
-    scores: Scores
-    placement: Placement
+    labels: Callable[[], LabelMap]
+    """Makes the label map of the view, at the frame's resolution."""
+    held: OnCard | None = None
+    """What of it is on the GPU."""
 
 
 class Tracker:

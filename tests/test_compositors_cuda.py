@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from streamseg.compositors import open_compositor
-from streamseg.compositors.cuda import CudaCompositor, OnCard
+from streamseg.compositors.cuda import CudaCompositor
 from streamseg.effects import EFFECTS, Recipe, effect
 from streamseg.errors import UsageError
 from streamseg.frame import Matte
 from streamseg.gpu.device import Device
 from streamseg.gpu.mattes import CardAlpha
 from streamseg.gpu.slot import Slot
-from streamseg.gpu.surface import upload
+from streamseg.gpu.surface import OnCard, upload
 from tests.compositing import PEOPLE, Reference, coloured, frame_of, full_matte, furthest, noise, read
 from tests.emulator.card import Card
 from tests.emulator.driver import emulated

@@ -8,6 +8,7 @@ import pytest
 import streamseg
 from streamseg.errors import RuntimeFailure, SinkClosed, SinkError, SourceError, UsageError
 from streamseg.frame import Frame
+from streamseg.runtimes import Runtime
 from streamseg.stats import Stats
 from tests.doubles import ListSink, ListSource
 from tests.list_runs import run
@@ -118,7 +119,7 @@ def test_a_failing_network_shows_the_background_only() -> None:
     """When the network fails, the run goes on and every pixel is the background's (invariant 6)."""
 
     def spoil(segmenter: streamseg.Segmenter) -> None:
-        class Broken:
+        class Broken(Runtime):
             name = "broken"
 
             def __call__(self, tensors: object) -> dict[str, np.ndarray]:
@@ -127,8 +128,7 @@ def test_a_failing_network_shows_the_background_only() -> None:
             def close(self) -> None:
                 pass
 
-        segmenter._runtime.close()
-        segmenter._runtime = Broken()
+        segmenter._use(Broken())
 
     sink = ListSink()
     report = run(ListSource(), sink, spoil=spoil)
@@ -147,7 +147,7 @@ def test_an_output_that_is_no_number_shows_the_background_only(
     """Infinite or undefined scores, everywhere or in a part, count as a failed frame, not as a person."""
 
     def spoil(segmenter: streamseg.Segmenter) -> None:
-        class Odd:
+        class Odd(Runtime):
             name = "odd"
 
             def __call__(self, tensors: object) -> dict[str, np.ndarray]:
@@ -158,8 +158,7 @@ def test_an_output_that_is_no_number_shows_the_background_only(
             def close(self) -> None:
                 pass
 
-        segmenter._runtime.close()
-        segmenter._runtime = Odd()
+        segmenter._use(Odd())
 
     sink = ListSink()
     report = run(ListSource(range(0, 120, 40)), sink, effect=effect, spoil=spoil)
@@ -176,7 +175,7 @@ def test_a_person_who_fills_the_picture_is_followed_without_a_word() -> None:
     """A matte that is opaque everywhere is no special case (warnings are errors here)."""
 
     def spoil(segmenter: streamseg.Segmenter) -> None:
-        class Everywhere:
+        class Everywhere(Runtime):
             name = "everywhere"
 
             def __call__(self, tensors: object) -> dict[str, np.ndarray]:
@@ -185,8 +184,7 @@ def test_a_person_who_fills_the_picture_is_followed_without_a_word() -> None:
             def close(self) -> None:
                 pass
 
-        segmenter._runtime.close()
-        segmenter._runtime = Everywhere()
+        segmenter._use(Everywhere())
 
     sink = ListSink()
     report = run(ListSource(range(0, 1200, 40)), sink, spoil=spoil)

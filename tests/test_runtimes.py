@@ -27,7 +27,7 @@ def test_the_package_imports_no_runtime() -> None:
 
 def test_an_unknown_runtime_is_answered_with_the_list(tmp_path: Path) -> None:
     """Whoever misspells a runtime is told all there are."""
-    with pytest.raises(UsageError, match="no runtime 'onyx'; known: auto, onnxruntime, null"):
+    with pytest.raises(UsageError, match="no runtime 'onyx'; known: auto, tensorrt, onnxruntime, null"):
         load_runtime(networks.card(tmp_path, "none.onnx"), name="onyx")
 
 

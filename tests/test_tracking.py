@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamseg.crop import ALIGNMENT, Box
-from streamseg.network_input import Placement
 from streamseg.tracking import Bounds, Look, Tracker, around, closer, people_in, settled, tiles
 
 SIZE = (640, 360)
@@ -39,7 +38,7 @@ class Eye:
         self.views.append(view)
         part = self.drawn[view.y : view.y + view.height, view.x : view.x + view.width]
         share = cv2.resize(part, (256, 256), interpolation=cv2.INTER_AREA) * self._sees(view)
-        return Look(view, share, np.zeros((2, 256, 256), np.float32), Placement(0, 0, 256, 256))
+        return Look(view, share, lambda: np.zeros((view.height, view.width), np.uint8))
 
 
 def at(x: float, y: float = 80, width: float = 80, height: float = 240) -> Bounds:

@@ -117,7 +117,7 @@ def _network() -> list[click.Parameter]:
     model = "a name from `streamseg models`, or a file"
     return [
         Option(["--model"], NETWORK, "NAME|PATH", model, default="selfie"),
-        Option(["--runtime"], NETWORK, "NAME", "auto, onnxruntime or null (none: a disc)", default="auto"),
+        Option(["--runtime"], NETWORK, "NAME", "auto, tensorrt, onnxruntime, null (a disc)", default="auto"),
         Option(["--crop"], NETWORK, "auto|off", "look closely at small figures", type=crops, default="auto"),
         Option(["--refine"], NETWORK, "off|guided", "edges as in the picture", type=edges, default="off"),
         Option(["--smooth"], NETWORK, "0..1", "calm flicker; more lags more", type=share, told="by model"),

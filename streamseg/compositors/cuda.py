@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import cast
 
 import av
@@ -26,21 +25,11 @@ from streamseg.gpu.layers import CardScene, card_painter, weighted
 from streamseg.gpu.mattes import CardAlpha, CardOperations, Step
 from streamseg.gpu.merge import even, fainter, in_colour, merged, tinted
 from streamseg.gpu.slot import Slot
-from streamseg.gpu.surface import Surface, blank, plane, plane_sizes, positions, upload
+from streamseg.gpu.surface import OnCard, Surface, blank, plane, plane_sizes, positions, upload
 from streamseg.pictures import Plane, Pool, planes
 
 _THIN = 8
 """Columns and rows of a label map to one that counts for the legend."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnCard:
-    """What of a frame is on the card already, whoever made it having waited; None has to go up."""
-
-    surface: Surface | None = None
-    alpha: CardAlpha | None = None
-    labels: CardAlpha | None = None
-    """Class ids, at the frame's size."""
 
 
 class CudaCompositor(Compositor):

@@ -10,7 +10,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, TypeVar
 
-from streamseg.errors import RuntimeFailure, UsageError, reason
+from streamseg.errors import GpuFailure, UsageError, reason
 from streamseg.gpu.module import kernels
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Device:
     """
 
     def __init__(self) -> None:
-        """Raises UsageError where PyCUDA or NVRTC is missing, RuntimeFailure where the driver refuses."""
+        """Raises UsageError where PyCUDA or NVRTC is missing, GpuFailure where the driver refuses."""
         self.driver = _pycuda()
         self.functions: dict[str, Any] = {}
         """Kernel by name, prepared."""
@@ -37,15 +37,15 @@ class Device:
             raise
 
     def run(self, work: Callable[[], T]) -> T:
-        """Do `work` on the GPU's thread, return what it returns; raises RuntimeFailure where that fails."""
+        """Do `work` on the GPU's thread, return what it returns; raises GpuFailure where the GPU fails."""
         try:
             return self._thread.submit(work).result()
         except self.driver.Error as error:
-            raise RuntimeFailure(f"the GPU failed: {reason(error)}") from error
+            raise GpuFailure(f"the GPU failed: {reason(error)}") from error
 
     def close(self) -> None:
         """Release the context and end the thread; what fails on the way is of no interest any more."""
-        with suppress(RuntimeFailure):
+        with suppress(GpuFailure):
             self.run(self._release)
         self._thread.shutdown()
 

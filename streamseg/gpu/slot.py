@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,11 @@ class Slot:
         self._host: dict[str, Any] = {}
         self._tables: dict[str, tuple[bytes, int]] = {}
 
+    @property
+    def handle(self) -> int:
+        """The CUDA stream, as others take it."""
+        return int(self._start().handle)
+
     def memory(self, name: str, size: int) -> int:
         """Return the address of so many bytes on the card, their content undefined.
 
@@ -47,14 +53,19 @@ class Slot:
             self._card[name] = held, size
         return int(held)
 
-    def upload(self, name: str, parts: Iterable[NDArray[Any]], *, align: int = 64) -> list[int]:
-        """Copy arrays to the card, with one transfer; return where each lies, on a multiple of `align`."""
+    def upload(
+        self, name: str, parts: Iterable[NDArray[Any]], *, align: int = 64, to: int | None = None
+    ) -> list[int]:
+        """Copy arrays to the card, with one transfer; return where each lies, on a multiple of `align`.
+
+        `to`: the address of memory that is not this slot's; its own buffer of that name without.
+        """
         arrays = [np.atleast_1d(part) for part in parts]
         places, size = _laid_out([array.nbytes for array in arrays], align)
         staging = self._staging(name, size)
         for array, begin in zip(arrays, places, strict=True):
             np.copyto(staging[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape), array)
-        address = self.memory(name, size)
+        address = self.memory(name, size) if to is None else to
         self._driver.memcpy_htod_async(address, staging[:size], self._start())
         return [address + begin for begin in places]
 
@@ -110,10 +121,22 @@ class Slot:
         return staging
 
 
+class Lease:
+    """A slot that is in use for as long as anybody holds this; then it is idle again."""
+
+    def __init__(self, idle: deque[Slot], slot: Slot) -> None:
+        """`idle` gets the slot back. Appending is atomic: any thread may be the last holder."""
+        self.slot = slot
+        self._idle = idle
+
+    def __del__(self) -> None:
+        self._idle.append(self.slot)
+
+
 def _laid_out(sizes: list[int], align: int) -> tuple[list[int], int]:
     """Where each part begins, and the size of all."""
     places, end = [], 0
     for size in sizes:
-        places.append(end)
-        end += -(-size // align) * align
+        places.append(-(-end // align) * align)
+        end = places[-1] + size
     return places, end

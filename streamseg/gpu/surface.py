@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.compositors.planes import Canvas, planar_kin
+from streamseg.gpu.device import Device
 from streamseg.gpu.jobs import COMPONENT, Record, struct
-from streamseg.gpu.slot import Slot
+from streamseg.gpu.mattes import CardAlpha
+from streamseg.gpu.slot import Lease, Slot
 from streamseg.pictures import rows, shape
 
 Position: TypeAlias = tuple[int, int, int, int]
@@ -45,6 +47,20 @@ class Surface:
     canvas: Canvas
     components: tuple[Record, ...]
     """One for each plane of the canvas' format."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnCard:
+    """What of a frame is on the card already, whoever made it having waited; None has to go up."""
+
+    surface: Surface | None = None
+    alpha: CardAlpha | None = None
+    labels: CardAlpha | None = None
+    """Class ids, at the frame's size."""
+    device: Device | None = None
+    """Whose card it is."""
+    leases: tuple[Lease, ...] = ()
+    """Keep the memory from being used for another frame."""
 
 
 @lru_cache

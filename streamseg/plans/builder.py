@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,8 @@ from streamseg.errors import ModelError
 from streamseg.gpu.driver import Gpu
 from streamseg.plans.int8 import Watch
 from streamseg.plans.onnx_types import Network
-from streamseg.plans.package import Package
+from streamseg.plans.package import Hear, Package, line, listener
 from streamseg.plans.plan import PlanSpec, TensorSpec
-
-Hear = Callable[[str], None]
 
 _DTYPES = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8", "INT32": "int32", "INT64": "int64"}
 _HEAVY = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
@@ -48,7 +45,7 @@ def build(
     build. A KeyboardInterrupt is raised at the end of the step in which it came.
     """
     trt = package.module
-    log = _log(trt, hear)
+    log = listener(trt, hear)
     builder = trt.Builder(log)
     if builder is None:
         raise ModelError(f"{package.name} {package.version} does not start: {log.error}")
@@ -118,39 +115,12 @@ def _complaint(parser: Any, log: Any) -> str:
         return str(log.error)
     error = parser.get_error(0)
     operator = f"operator {error.node_operator()}: " if error.node_operator() else ""
-    return _line(f"{operator}{error.desc()}")
+    return line(f"{operator}{error.desc()}")
 
 
 def _hinted(error: str) -> str:
     short = "memory" in error.lower()
     return f"{error}; free GPU memory, or pass a smaller --workspace" if short else error
-
-
-def _line(text: str) -> str:
-    """Return the first line of what TensorRT said, short enough to read."""
-    first = next((line.strip() for line in text.splitlines() if line.strip()), "it does not say why")
-    return first if len(first) <= 300 else first[:297] + "..."
-
-
-def _log(trt: Any, hear: Hear) -> Any:
-    """Return a logger that remembers the last error. The class needs TensorRT's own as its base."""
-    errors = (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR)
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.error = "it does not say why"
-            self.interrupt: BaseException | None = None
-
-        def log(self, severity: Any, msg: str) -> None:
-            try:
-                if severity in errors:
-                    self.error = _line(msg)
-                hear(msg)
-            except BaseException as error:  # must not reach C++: Ctrl-C may come in here
-                self.interrupt = error
-
-    return Log()
 
 
 def _monitor(trt: Any, watch: Watch) -> Any:

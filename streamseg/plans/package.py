@@ -6,6 +6,7 @@ anywhere and has neither kernels to time nor anything to remember of that.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -15,6 +16,8 @@ from streamseg.errors import ModelError, pip_extra, reason
 from streamseg.gpu.driver import Gpu
 
 Version = tuple[int, ...]
+Hear = Callable[[str], None]
+"""Told a line of TensorRT's log."""
 
 RANGES: dict[str, tuple[Version, Version]] = {"tensorrt": ((10, 13), (12,)), "tensorrt_rtx": ((1,), (2,))}
 """Module name -> the oldest version that works and the first that may not."""
@@ -116,3 +119,30 @@ def number(version: str) -> Version:
 
 def _dotted(version: Version) -> str:
     return ".".join(map(str, version))
+
+
+def line(text: str) -> str:
+    """Return the first line of what TensorRT said, short enough to read."""
+    first = next((line.strip() for line in text.splitlines() if line.strip()), "it does not say why")
+    return first if len(first) <= 300 else first[:297] + "..."
+
+
+def listener(trt: Any, hear: Hear = lambda _line: None) -> Any:
+    """Return a logger that remembers the last error. The class needs TensorRT's own as its base."""
+    errors = (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR)
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.error = "it does not say why"
+            self.interrupt: BaseException | None = None
+
+        def log(self, severity: Any, msg: str) -> None:
+            try:
+                if severity in errors:
+                    self.error = line(msg)
+                hear(msg)
+            except BaseException as error:  # must not reach C++: Ctrl-C may come in here
+                self.interrupt = error
+
+    return Log()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["RUNTIMES", "Runtime", "Tensors", "load_runtime"]
 
 RUNTIMES = {
+    "tensorrt": "streamseg.runtimes.tensorrt:TensorrtRuntime",
     "onnxruntime": "streamseg.runtimes.onnxruntime:OnnxRuntime",
     "null": "streamseg.runtimes.null:NullRuntime",
 }

@@ -238,6 +238,7 @@ class Stream:
         card.call("Stream")
         self._card = card
         self.queue: list[Callable[[], None]] = []
+        self.handle = 0x1000 + len(card.streams)
         card.streams.append(self)
 
     def drain(self) -> None:
