@@ -123,7 +123,6 @@ def segmented(frames: Iterable[Frame], segmenter: Segmenter, stats: Stats) -> It
         with stats.timed("segment"):
             matte = segmenter(frame)
         if matte.failure:
-            stats.frames_failed += not frame.again
             stats.fail(matte.failure)
         yield frame, matte
 
@@ -133,6 +132,9 @@ def composited(pairs: Iterable[tuple[Frame, Matte]], control: Control, stats: St
     for frame, matte in pairs:
         with stats.timed("composite"):
             finished = control.compose(frame, matte)
+        if matte.failure:
+            stats.frames_failed += not frame.again
+            stats.fail(matte.failure)
         yield finished
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from streamseg import mattes
 from streamseg.crop import Box, grain, moved, placed
-from streamseg.errors import GpuFailure, ModelError, RuntimeFailure, UsageError
+from streamseg.errors import ModelError, RuntimeFailure, UsageError
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.models import find_model
 from streamseg.models.card import ModelCard
@@ -98,6 +98,8 @@ class Segmenter:
             self._size = frame.size
             self.reset()
         try:
+            if self._sight.failure:  # a compositor met with it first
+                self._relieved()
             return self._segmented(frame)
         except RuntimeFailure as error:
             return self._failed(self._recovered(error))
@@ -173,15 +175,22 @@ class Segmenter:
         self._sight = runtime.sight(self.card, self._chosen)
 
     def _recovered(self, error: RuntimeFailure) -> str:
-        """Begin afresh, on the processor if the GPU has failed; return what to tell of it."""
+        """Begin afresh, with another runtime if this one has ended; return what to tell of it."""
         self.reset()
-        if not isinstance(error, GpuFailure):
-            return str(error)
+        try:
+            return self._relieved() if self._sight.failure else str(error)
+        except RuntimeFailure as last:
+            return str(last)
+
+    def _relieved(self) -> str:
+        """Let the processor take over from a runtime that has ended; return what to tell of it."""
+        failure = self._sight.failure
         try:
             self._use(load_runtime(self.card, name=_RESERVE, threads=self._threads))
         except ModelError as missing:
-            return f"{error}; nothing can take over: {missing}"
-        return f"{error}; {_RESERVE} takes over"
+            raise RuntimeFailure(f"{failure}; nothing can take over: {missing}") from missing
+        self._fresh = True
+        return f"{failure}; the processor takes over"
 
     def _failed(self, why: str) -> Matte:
         width, height = self._size

@@ -30,8 +30,10 @@ Glance: TypeAlias = Callable[[Box], Look]
 class Sight(ABC):
     """A network that looks at frames. One thread uses it at a time; who opened its runtime closes that."""
 
-    on_card = False
-    """On the GPU, where what it found stays for a compositor there."""
+    @property
+    def failure(self) -> str | None:
+        """What ended it for good; another one has to take over."""
+        return None
 
     @abstractmethod
     def at(self, frame: Frame, *, labels: bool) -> Glance:
@@ -70,6 +72,11 @@ class HostSight(Sight):
     def states(self) -> Tensors:
         """What the network remembers."""
         return self._runtime.states() if self._runtime.keeps_states else self._states
+
+    @property
+    def failure(self) -> str | None:
+        """What ended the runtime for good."""
+        return self._runtime.failure
 
     def _look(self, frame: Frame, view: Box, *, labels: bool) -> Look:
         whole = (view.width, view.height) == frame.size

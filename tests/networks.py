@@ -85,6 +85,20 @@ def identity(folder: Path, dtype: int = FLOAT) -> ModelCard:
     return card(folder, "identity.onnx", input=spec)
 
 
+def brightness(folder: Path) -> ModelCard:
+    """A network whose probability is the mean of red, green and blue."""
+    node = helper.make_node("Conv", ["picture", "weights"], ["scores"])
+    weights = {"weights": np.full((1, 3, 1, 1), 1 / 3, np.float32)}
+    save(
+        folder / "brightness.onnx",
+        [node],
+        [("picture", [1, 3, 32, 32])],
+        [("scores", [1, 1, 32, 32])],
+        weights,
+    )
+    return card(folder, "brightness.onnx")
+
+
 def reciprocal(folder: Path) -> ModelCard:
     """A grey network whose probability is 0 / its input: not a number where the picture is black."""
     nodes = [

@@ -247,6 +247,7 @@ def test_frames_that_are_on_the_card_stay_there() -> None:
         def put() -> OnCard:
             surface = upload(slot, "decoded", picture)
             held = OnCard(
+                device,
                 surface,
                 CardAlpha(slot.upload("matte", [alpha])[0], 31, 23),
                 CardAlpha(slot.upload("labels", [labels])[0], 61, 43),
@@ -272,9 +273,10 @@ def test_frames_that_are_on_the_card_stay_there() -> None:
     assert not card.leaks
 
 
-def test_the_cpu_paints_unless_asked() -> None:
-    """The default stays as it is; what is no device is answered with the list."""
-    with open_compositor(effect("mask")) as compositor:
-        assert compositor.name == "libav"
-    with pytest.raises(UsageError, match="no device 'gpu'; known: cpu, cuda"):
+def test_the_cpu_paints_what_is_not_on_a_card() -> None:
+    """The default asks nothing of a GPU until something is there; an unknown device is told all there are."""
+    with emulated(Card()) as card, open_compositor(effect("mask")) as compositor:
+        compositor(frame_of(noise(61, 43, "yuv420p")), Matte(soft()))
+    assert not card.calls
+    with pytest.raises(UsageError, match="no device 'gpu'; known: auto, cpu, cuda"):
         open_compositor(effect("mask"), device="gpu")  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Compositors paint what a recipe says. `open_compositor(recipe)` returns one.
 
-libav.py is for the CPU, cuda.py for the GPU.
+libav.py is for the CPU, cuda.py for the GPU, near.py takes whichever a frame is at.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from streamseg.errors import UsageError
 
 __all__ = ["Compositor", "DeviceName", "open_compositor"]
 
-DeviceName: TypeAlias = Literal["cpu", "cuda"]
-"""What paints."""
+DeviceName: TypeAlias = Literal["auto", "cpu", "cuda"]
+"""What paints; `auto`: the GPU what a network there has left there, the CPU everything else."""
 
 
 def open_compositor(
@@ -23,7 +23,7 @@ def open_compositor(
     *,
     classes: Sequence[str] = (),
     foreground: Sequence[str] = (),
-    device: DeviceName = "cpu",
+    device: DeviceName = "auto",
 ) -> Compositor:
     """Return a compositor for `recipe`; the caller closes it.
 
@@ -37,8 +37,12 @@ def open_compositor(
         from streamseg.compositors.cuda import CudaCompositor
 
         return CudaCompositor(recipe, classes=known, foreground=foreground)
-    if device != "cpu":
+    if device not in get_args(DeviceName):
         raise UsageError(f"no device {device!r}; known: {', '.join(get_args(DeviceName))}")
+    if device == "auto":
+        from streamseg.compositors.near import NearCompositor
+
+        return NearCompositor(recipe, classes=known, foreground=foreground)
     from streamseg.compositors.libav import LibavCompositor
 
     return LibavCompositor(recipe, classes=known, foreground=foreground)

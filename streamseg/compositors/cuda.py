@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import cast
 
 import av
@@ -15,7 +16,7 @@ from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import Scene
 from streamseg.compositors.legend import Legend
 from streamseg.compositors.outputs import alpha_canvas, coloured, grey_canvas, label_picture, own_alpha
-from streamseg.compositors.planes import Canvas
+from streamseg.compositors.planes import Canvas, planar_kin
 from streamseg.effects import Camera, ClassColours, Recipe
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, LabelMap, Matte
@@ -79,7 +80,7 @@ class CudaCompositor(Compositor):
 
         Raises RuntimeFailure where the GPU fails, UsageError without the label map the recipe needs.
         """
-        return self.paint(frame, matte, OnCard())
+        return self.paint(frame, matte, OnCard(self._device))
 
     def paint(self, frame: Frame, matte: Matte, held: OnCard) -> Frame:
         """The same for a frame of which some is `held` on the card; that is neither uploaded nor changed.
@@ -92,6 +93,8 @@ class CudaCompositor(Compositor):
         if self.recipe.output == "labels" and (held.labels is None or matte.failure is not None):
             # Class ids that are not on the card have no business there.
             return frame.with_picture(label_picture(self._classes.shown_labels(matte, frame.size)))
+        if self.recipe.output == "alpha" and held.surface and not _keeps_planes(held.surface.canvas):
+            held = replace(held, surface=None)
         picture = None
         if self._needs_picture and held.surface is None:
             picture = self._readable(frame.picture)
@@ -277,3 +280,8 @@ class CudaCompositor(Compositor):
         ids = self._looked_up(labels, self._classes.shown_ids, labels.size, 1)
         self._slot.wait()
         return label_picture(np.array(ids))
+
+
+def _keeps_planes(canvas: Canvas) -> bool:
+    """Whether what is cut out of a picture has the planes of the picture, and a transparency."""
+    return planar_kin(alpha_canvas(canvas).format) == canvas.format

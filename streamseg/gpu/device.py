@@ -29,6 +29,9 @@ class Device:
         self.driver = _pycuda()
         self.functions: dict[str, Any] = {}
         """Kernel by name, prepared."""
+        self.failure: str | None = None
+        """How it failed first: whoever can do without it does so from then on."""
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="streamseg-gpu")
         try:
             self.run(self._open)
@@ -38,15 +41,21 @@ class Device:
 
     def run(self, work: Callable[[], T]) -> T:
         """Do `work` on the GPU's thread, return what it returns; raises GpuFailure where the GPU fails."""
+        if self._closed:
+            raise GpuFailure("the GPU has been closed")
         try:
             return self._thread.submit(work).result()
-        except self.driver.Error as error:
-            raise GpuFailure(f"the GPU failed: {reason(error)}") from error
+        except (self.driver.Error, GpuFailure) as error:
+            refused = isinstance(error, GpuFailure)
+            failure = str(error) if refused else f"the GPU failed: {reason(error)}"
+            self.failure = self.failure or failure
+            raise GpuFailure(failure) from error
 
     def close(self) -> None:
         """Release the context and end the thread; what fails on the way is of no interest any more."""
         with suppress(GpuFailure):
             self.run(self._release)
+        self._closed = True
         self._thread.shutdown()
 
     def __enter__(self) -> Device:

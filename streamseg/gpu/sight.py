@@ -33,8 +33,6 @@ class CardSight(Sight):
     frames between segmenter and compositor, and one more.
     """
 
-    on_card = True
-
     def __init__(self, device: Device, engine: Engine, card: ModelCard, chosen: Sequence[int]) -> None:
         """`chosen`: ids of the classes a matte is made of. Device and engine belong to the caller."""
         self.device, self.engine = device, engine
@@ -45,6 +43,11 @@ class CardSight(Sight):
         self.reader = CardScoreReader(card)
         self._idle: deque[Slot] = deque()
         self._slots: list[Slot] = []
+
+    @property
+    def failure(self) -> str | None:
+        """How its card failed, whoever used it."""
+        return self.device.failure
 
     def at(self, frame: Frame, *, labels: bool) -> Glance:
         """Return what looks at a frame."""
@@ -110,10 +113,10 @@ class _Sighting:
         seen = sight.device.run(look)
         whole = part is None
         held = OnCard(
+            sight.device,
             self._surface,
             seen.alpha if whole else None,
             seen.labels if whole else None,
-            sight.device,
             (holder, lease),
         )
         share = np.multiply(seen.opacities, np.float32(1 / 255), dtype=np.float32)

@@ -53,12 +53,12 @@ class Surface:
 class OnCard:
     """What of a frame is on the card already, whoever made it having waited; None has to go up."""
 
+    device: Device
+    """Whose card it is."""
     surface: Surface | None = None
     alpha: CardAlpha | None = None
     labels: CardAlpha | None = None
     """Class ids, at the frame's size."""
-    device: Device | None = None
-    """Whose card it is."""
     leases: tuple[Lease, ...] = ()
     """Keep the memory from being used for another frame."""
 

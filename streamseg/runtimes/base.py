@@ -28,6 +28,11 @@ class Runtime(ABC):
     keeps_states = False
     """What a recurrent network remembers stays inside, and is neither given nor returned."""
 
+    @property
+    def failure(self) -> str | None:
+        """What ended it for good; another one has to take over."""
+        return None
+
     @abstractmethod
     def __call__(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
         """Run the network once: input tensors by name to output tensors by name.

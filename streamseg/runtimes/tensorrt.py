@@ -58,6 +58,11 @@ class TensorrtRuntime(Runtime):
             self.device.close()
             raise
 
+    @property
+    def failure(self) -> str | None:
+        """How its card failed."""
+        return self.device.failure
+
     def __call__(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
         """Run the network once, on the picture's tensor; states are neither taken nor returned."""
 

@@ -189,16 +189,16 @@ class Machine:
         """For each plan why it was to be built anew, if it was."""
         self.spoilt = 0
         """How many plans will not load."""
-        self._plans: dict[str, Plan] = {}
+        self.plans: dict[str, Plan] = {}
 
     def ensure(self, card: ModelCard, spec: PlanSpec | None = None, *, anew: str = "", **_told: Any) -> Plan:
         """What plans.ensure returns here."""
         self.asked.append(anew)
-        if card.sha256 not in self._plans:
+        if card.sha256 not in self.plans:
             network = prepared(card, spec or PlanSpec(precision=self._precision)).onnx  # type: ignore[arg-type]
             inputs, outputs = (tuple(each.values()) for each in tensors(network))
-            self._plans[card.sha256] = Plan(Path("emulated.plan"), HEAD + network, inputs, outputs, {}, {})
-        plan = self._plans[card.sha256]
+            self.plans[card.sha256] = Plan(Path("emulated.plan"), HEAD + network, inputs, outputs, {}, {})
+        plan = self.plans[card.sha256]
         if self.spoilt:
             self.spoilt -= 1
             return Plan(plan.path, b"nonsense", plan.inputs, plan.outputs, {}, {})
@@ -206,7 +206,7 @@ class Machine:
 
     def kept(self, card: ModelCard, spec: PlanSpec | None = None) -> Plan | None:
         """What plans.kept returns here."""
-        return self._plans.get(card.sha256)
+        return self.plans.get(card.sha256)
 
 
 @contextmanager

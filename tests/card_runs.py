@@ -1,0 +1,45 @@
+"""Whole runs with the network and the compositor on an emulated card, and the same on the processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import streamseg
+from streamseg.models.card import ModelCard
+from streamseg.stats import Report
+from tests.compositing import read
+from tests.doubles import ListSink
+
+Frames = list[streamseg.Frame]
+
+
+def run_network(
+    source: str | streamseg.Source,
+    card: ModelCard,
+    recipe: streamseg.Recipe,
+    *,
+    runtime: str,
+    **options: Any,
+) -> tuple[Frames, Report]:
+    """Run a source through a network and an effect; return the finished frames and the report."""
+    sink = ListSink()
+    opened = streamseg.open_source(source) if isinstance(source, str) else source
+    with (
+        opened,
+        streamseg.Segmenter(card, runtime=runtime, labels=recipe.needs_labels, **options) as segmenter,
+        streamseg.open_compositor(
+            recipe, classes=segmenter.classes, foreground=segmenter.named
+        ) as compositor,
+    ):
+        report = streamseg.run(opened, segmenter, compositor, [sink])
+    return sink.frames, report
+
+
+def differences(some: streamseg.Frame, others: streamseg.Frame) -> np.ndarray[Any, Any]:
+    """By how many codes each sample of two pictures differs."""
+    assert some.picture.format.name == others.picture.format.name
+    assert some.picture.pts == others.picture.pts
+    pairs = zip(read(some.picture), read(others.picture), strict=True)
+    return np.concatenate([np.abs(one - other).ravel() for one, other in pairs])
