@@ -1,4 +1,5 @@
-"""All threads and locks: Handoff, the boundary between two stages, and Stages, which owns the threads."""
+"""All threads and locks: Handoff, the boundary between two stages; Stages, which owns a run's threads; Job,
+work in the background."""
 
 from __future__ import annotations
 
@@ -155,3 +156,38 @@ class Stages:
         end = time.monotonic() + (limit or 0)
         for thread in self._threads:
             thread.join(None if limit is None else max(0, end - time.monotonic()))
+
+
+class Job(Generic[T]):
+    """Work on a thread of its own, whose result is taken when it is there, or not at all."""
+
+    def __init__(self, work: Callable[[Callable[[], bool]], T], *, name: str) -> None:
+        """Begin. `work` is given what says whether to give up."""
+        self._work = work
+        self._stopping = False
+        self._made: list[T] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"streamseg-{name}")
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """`result` does not wait."""
+        return not self._thread.is_alive()
+
+    def result(self) -> T:
+        """Wait for what was made, and return it; raises what the work raised."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._made[0]
+
+    def stop(self) -> None:
+        """Ask the work to give up; it may have been done by then."""
+        self._stopping = True
+
+    def _run(self) -> None:
+        try:
+            self._made.append(self._work(lambda: self._stopping))
+        except BaseException as error:
+            self._error = error

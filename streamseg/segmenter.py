@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast
@@ -12,8 +13,10 @@ import numpy as np
 
 from streamseg import mattes
 from streamseg.crop import Box, grain, moved, placed
-from streamseg.errors import ModelError, RuntimeFailure, UsageError
+from streamseg.errors import ModelError, RuntimeFailure, UsageError, reason
 from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.gpu import driver
+from streamseg.handoff import Job
 from streamseg.models import find_model
 from streamseg.models.card import ModelCard
 from streamseg.network_input import Scaler
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 _EVERY = "all"
 _ANYWHERE = Box(0, 0, 1, 1)
+_FASTEST = "tensorrt"
 _RESERVE = "onnxruntime"
 """Takes over when the GPU fails."""
 
@@ -49,6 +53,7 @@ class Segmenter:
         crop: Literal["auto", "off"] = "auto",
         refine: Literal["off", "guided"] = "off",
         threads: int | None = None,
+        say: Callable[[str], None] = lambda _line: None,
     ) -> None:
         """Load the network of a card, or of the model of that name or path.
 
@@ -57,7 +62,9 @@ class Segmenter:
         Smoothing; None is 0.4, and 0 for a recurrent network, which remembers by itself. `crop`: with "auto"
         the network looks closely at people who are small in the frame, see Tracker; not if it is recurrent or
         tells more than two classes apart. `refine`: with "guided" mattes follow the edges of the picture, see
-        mattes.refine. `threads`: see load_runtime. Raises UsageError and ModelError.
+        mattes.refine. `threads`: see load_runtime. `say` is told in a line when a faster runtime takes
+        over: with "auto" and a GPU that has no plan yet, the processor runs the network until one is built.
+        Raises UsageError, ModelError and GpuFailure.
         """
         _require("crop", crop, ("auto", "off"))
         _require("refine", refine, ("off", "guided"))
@@ -78,13 +85,16 @@ class Segmenter:
         self._threads = threads
         self._closed = False
         self._runtimes: list[Runtime] = []
+        self._used: list[str] = []
+        self._say = say
         self._use(load_runtime(card, name=runtime, threads=threads))
+        self._better = self._upgrade() if runtime == "auto" else None
         self.reset()
 
     @property
     def runtime(self) -> str:
         """The names of the runtimes used, in turn: `tensorrt, then onnxruntime`."""
-        return ", then ".join(runtime.name for runtime in self._runtimes)
+        return ", then ".join(self._used)
 
     def __call__(self, frame: Frame) -> Matte:
         """Return the frame's matte; raises ModelError when the output is not what the card says.
@@ -98,6 +108,7 @@ class Segmenter:
             self._size = frame.size
             self.reset()
         try:
+            self._renew()
             if self._sight.failure:  # a compositor met with it first
                 self._relieved()
             return self._segmented(frame)
@@ -114,6 +125,10 @@ class Segmenter:
         """Release the network; a second time changes nothing."""
         if not self._closed:
             self._closed = True
+            if self._better is not None:
+                self._better.stop()
+                with suppress(Exception):  # nobody waits for it any more
+                    self._better.result().close()
             for runtime in self._runtimes:
                 runtime.close()
 
@@ -172,7 +187,34 @@ class Segmenter:
     def _use(self, runtime: Runtime) -> None:
         """Run the network there from now on."""
         self._runtimes.append(runtime)
+        self._used.append(runtime.name)
         self._sight = runtime.sight(self.card, self._chosen)
+
+    def _upgrade(self) -> Job[Runtime] | None:
+        """Begin to make a faster runtime ready, if there is one."""
+        if self.runtime == _FASTEST or driver.probe().gpu is None:
+            return None
+        from streamseg.runtimes.upgrade import upgrade
+
+        return upgrade(self.card)
+
+    def _renew(self) -> None:
+        """Change to the faster runtime as soon as it is ready; what is remembered goes along."""
+        if self._better is None or not self._better.ready:
+            return
+        job, self._better = self._better, None
+        before = self.runtime
+        try:
+            runtime = job.result()
+        except Exception as error:  # whatever goes wrong in the background, the run goes on
+            self._say(f"{before} goes on: {reason(error)}")
+            return
+        states = self._sight.states()
+        self._use(runtime)
+        self._runtimes.pop(0).close()
+        if not self._fresh:
+            self._sight.remember(states)
+        self._say(f"{runtime.name} takes over from {before}")
 
     def _recovered(self, error: RuntimeFailure) -> str:
         """Begin afresh, with another runtime if this one has ended; return what to tell of it."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from streamseg.handoff import FILE_DEPTH, Handoff, HandoffClosed, Stages
+from streamseg.handoff import FILE_DEPTH, Handoff, HandoffClosed, Job, Stages
 
 
 def test_order_is_kept_and_nothing_is_lost() -> None:
@@ -117,3 +117,35 @@ def test_put_after_close_is_refused_and_a_second_close_changes_nothing() -> None
     assert handoff.get() == 1
     with pytest.raises(HandoffClosed):
         handoff.get()
+
+
+def test_a_job_is_taken_when_it_is_ready() -> None:
+    """Nobody waits for it; what it made, or its very error, is there afterwards."""
+    go = threading.Event()
+    job = Job(lambda stopping: go.wait(10) and not stopping(), name="job")
+    assert not job.ready
+    go.set()
+    assert job.result()
+    assert job.ready
+    failure = OSError("no room")
+
+    def fail(stopping: Callable[[], bool]) -> None:
+        raise failure
+
+    with pytest.raises(OSError, match="no room") as caught:
+        Job(fail, name="job").result()
+    assert caught.value is failure
+
+
+def test_a_job_can_be_asked_to_give_up() -> None:
+    """The work looks, and ends as it likes."""
+    pause = threading.Event()
+
+    def work(stopping: Callable[[], bool]) -> str:
+        while not stopping():
+            pause.wait(0.001)
+        return "gave up"
+
+    job = Job(work, name="job")
+    job.stop()
+    assert job.result() == "gave up"

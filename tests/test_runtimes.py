@@ -104,7 +104,7 @@ def test_an_input_of_a_type_nobody_can_give_is_refused(tmp_path: Path) -> None:
 def test_every_reason_is_kept_when_nothing_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With several runtimes to try, the error says why each could not."""
     monkeypatch.setitem(RUNTIMES, "other", RUNTIMES["onnxruntime"])
-    monkeypatch.setattr(runtimes, "_AUTOMATIC", ("other", "onnxruntime"))
+    monkeypatch.setattr(runtimes, "_automatic", lambda _card: ("other", "onnxruntime"))
     with pytest.raises(ModelError, match=r"no runtime could load 'lost': other: .*; onnxruntime: "):
         load_runtime(networks.card(tmp_path, "lost.onnx"))
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from streamseg.cli import COMMANDS
 from streamseg.cli.help import started
+from streamseg.cli.progress import say
 from streamseg.effects import TAKES, Recipe, effect
 from streamseg.errors import UsageError
 from streamseg.models import find_model
@@ -93,6 +94,7 @@ class Request:
             refine=self.refine,
             smooth=self.smooth,
             threads=self.threads,
+            say=(lambda _line: None) if self.quiet else say,
         )
 
     def open_sinks(self, source: Source) -> list[Sink]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from streamseg.plans.int8 import Calibration
 from streamseg.plans.plan import Plan, PlanSpec, Precision, Profile, TensorSpec
-from streamseg.plans.store import ensure, keep_calibration, plans_folder
+from streamseg.plans.store import ensure, keep_calibration, kept, plans_folder
 
 __all__ = [
     "Calibration",
@@ -19,5 +19,6 @@ __all__ = [
     "TensorSpec",
     "ensure",
     "keep_calibration",
+    "kept",
     "plans_folder",
 ]

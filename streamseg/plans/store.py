@@ -62,11 +62,8 @@ def ensure(
     package.require(spec.precision)
     order = Order(card, spec, package, gpu, calibration)
     path = folder / order.file_name
-    orders = [order, replace(order, gpu=None)] if gpu and package.carries(gpu) else [order]
-    for one in [] if anew else orders:  # what was built where there was no GPU runs here too
-        plan, _ = find(folder / one.file_name, one)
-        if plan is not None:
-            return plan
+    if not anew and (plan := _found(order, folder)):
+        return plan
     _require_gpu(order)
     with _alone(folder, say):
         plan, why = (None, anew) if anew else find(path, order)
@@ -78,6 +75,22 @@ def ensure(
     if plan is None:
         raise ModelError(f"plan {path.name!r} was built but cannot be used: {why}")
     return plan
+
+
+def kept(card: ModelCard, spec: PlanSpec | None = None, *, folder: Path | None = None) -> Plan | None:
+    """Return the plan that fits this machine, if there is one; not for int8. Raises ModelError."""
+    gpu = probe().gpu
+    return _found(Order(card, spec or PlanSpec(), installed(gpu), gpu, None), folder or plans_folder())
+
+
+def _found(order: Order, folder: Path) -> Plan | None:
+    """Return a plan for this GPU, or one for any: what was built where there was none runs here too."""
+    carried = order.gpu is not None and order.package.carries(order.gpu)
+    for one in [order, replace(order, gpu=None)] if carried else [order]:
+        plan, _ = find(folder / one.file_name, one)
+        if plan is not None:
+            return plan
+    return None
 
 
 def sidecar_of(path: Path) -> Path:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from streamseg import plans
 from streamseg.errors import GpuFailure, ModelError
+from streamseg.gpu import driver
 from streamseg.gpu.device import Device
-from streamseg.gpu.driver import Gpu, probe
+from streamseg.gpu.driver import Gpu
 from streamseg.gpu.engine import Engine, PlanRefused
 from streamseg.plans import package
 from streamseg.runtimes.base import Runtime, Tensors, blank
@@ -43,17 +44,17 @@ class TensorrtRuntime(Runtime):
         Raises ModelError: no GPU, nothing to build with, or a plan that does not load although it was built
         anew; GpuFailure; UsageError where PyCUDA or NVRTC is missing.
         """
-        gpu = probe().gpu  # before anything of TensorRT's: its runtime ends a process without a driver
-        if gpu is None:
+        found = driver.probe()  # before anything of TensorRT's: its runtime ends a process without a driver
+        if found.gpu is None:
             raise ModelError(
-                f"runtime 'tensorrt' needs an NVIDIA GPU, and {probe().problem}; "
+                f"runtime 'tensorrt' needs an NVIDIA GPU, and {found.problem}; "
                 "use --runtime onnxruntime, or see: streamseg doctor"
             )
         self._card = card
         self._sights: list[CardSight] = []
         self.device = Device()
         try:
-            self.engine = self._loaded(gpu, say)
+            self.engine = self._loaded(found.gpu, say)
         except BaseException:
             self.device.close()
             raise

@@ -7,7 +7,7 @@ a run, nothing used that has been given back.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -19,9 +19,10 @@ import onnxruntime
 import pytest
 
 from streamseg import plans
+from streamseg.errors import ModelError
 from streamseg.gpu.driver import Driver, Gpu
 from streamseg.models.card import ModelCard
-from streamseg.plans import package
+from streamseg.plans import apart, package
 from streamseg.plans.onnx_types import prepared
 from streamseg.plans.plan import Plan, PlanSpec, TensorSpec
 from tests.emulator.card import Card, Error, LogicError
@@ -189,6 +190,7 @@ class Machine:
         """For each plan why it was to be built anew, if it was."""
         self.spoilt = 0
         """How many plans will not load."""
+        self.building, self.may_build = threading.Event(), threading.Event()
         self.plans: dict[str, Plan] = {}
 
     def ensure(self, card: ModelCard, spec: PlanSpec | None = None, *, anew: str = "", **_told: Any) -> Plan:
@@ -204,6 +206,14 @@ class Machine:
             return Plan(plan.path, b"nonsense", plan.inputs, plan.outputs, {}, {})
         return plan
 
+    def build(self, card: ModelCard, stopping: Callable[[], bool], **_told: Any) -> None:
+        """What plans.apart.build does here, once it may."""
+        self.building.set()
+        while not self.may_build.wait(0.01):
+            if stopping():
+                raise ModelError("building the plan was stopped")
+        self.ensure(card)
+
     def kept(self, card: ModelCard, spec: PlanSpec | None = None) -> Plan | None:
         """What plans.kept returns here."""
         return self.plans.get(card.sha256)
@@ -215,7 +225,10 @@ def machine(card: Card | None = None, *, precision: str = "fp16") -> Iterator[Ma
     made = Machine(card or Card(), precision)
     found = package.Package("tensorrt_rtx", "1.7.1", module(made.card))
     with emulated(made.card), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("streamseg.runtimes.tensorrt.probe", lambda: Driver(version=(13, 0), gpus=(GPU,)))
+        patch.setattr("streamseg.gpu.driver.probe", lambda: Driver(version=(13, 0), gpus=(GPU,)))
+        patch.setattr("streamseg.runtimes.upgrade.find_spec", lambda _name: True)
+        patch.setattr(apart, "build", made.build)
+        patch.setattr(plans, "kept", made.kept)
         patch.setattr(package, "installed", lambda _gpu: found)
         patch.setattr(plans, "ensure", made.ensure)
         yield made

@@ -1,0 +1,187 @@
+"""Starting on the processor and going on on the GPU, on an emulated one."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import streamseg
+from streamseg.errors import ModelError
+from streamseg.models import find_model
+from streamseg.plans import apart, kept
+from tests import networks
+from tests.card_runs import differences, run_network
+from tests.compositing import frame_of, noise
+from tests.doubles import ListSource
+from tests.emulator.card import Card
+from tests.emulator.tensorrt import Machine, machine
+from tests.planning import needs_tensorrt
+
+MASK = streamseg.effect("mask")
+STEADY: dict[str, Any] = {"crop": "off", "smooth": 0}
+
+
+def swapping(found: Machine, said: list[str], *, at: int = 4, frames: int = 10) -> ListSource:
+    """Frames of which number `at` is yielded when the plan has been built and loaded."""
+
+    def before(index: int) -> None:
+        if index == at:
+            found.may_build.set()
+            for thread in threading.enumerate():
+                if thread.name == "streamseg-upgrade":
+                    thread.join(10)
+
+    assert not said
+    return ListSource(range(0, 40 * frames, 40), before=before)
+
+
+@pytest.mark.parametrize("name", ["mask", "silhouette", "blur", "replace"])
+def test_a_run_begins_at_once_and_goes_on_on_the_gpu(name: str, tmp_path: Path) -> None:
+    """No frame is missing and none differs by more than two codes from a run on the processor."""
+    card, recipe, said = networks.brightness(tmp_path), streamseg.effect(name), []
+    wanted, _ = run_network(ListSource(range(0, 400, 40)), card, recipe, runtime="onnxruntime", **STEADY)
+    with machine() as found:
+        frames, report = run_network(
+            swapping(found, said), card, recipe, runtime="auto", say=said.append, **STEADY
+        )
+    assert said == ["tensorrt takes over from onnxruntime"]
+    assert report.runtime == "onnxruntime, then tensorrt"
+    assert report.failures == []
+    assert report.frames_dropped == report.frames_failed == 0
+    assert len(frames) == 10
+    for frame, other in zip(frames, wanted, strict=True):
+        assert differences(frame, other).max() <= 2
+    assert not found.card.leaks
+
+
+def test_what_a_network_remembers_goes_along(tmp_path: Path) -> None:
+    """A network that counts its runs counts on."""
+    card, said = networks.counting(tmp_path), []
+    wanted, _ = run_network(ListSource(range(0, 400, 40)), card, MASK, runtime="onnxruntime")
+    with machine() as found:
+        frames, _ = run_network(swapping(found, said), card, MASK, runtime="auto", say=said.append)
+    assert said == ["tensorrt takes over from onnxruntime"]
+    for frame, other in zip(frames, wanted, strict=True):
+        assert differences(frame, other).max() <= 2
+
+
+def test_the_smoothing_and_the_view_go_along() -> None:
+    """The people followed before are followed after: no new look at the whole frame, no jump of the matte."""
+    card, mattes = find_model("selfie"), {}
+    for runtime in ("onnxruntime", "auto"):
+        with (
+            machine() as found,
+            streamseg.open_source("demo:640x360@30,0.7s") as source,
+            streamseg.Segmenter(card, runtime=runtime, smooth=0.9) as segmenter,
+        ):
+            mattes[runtime] = []
+            for number, frame in enumerate(source):
+                if number == 10:
+                    found.may_build.set()
+                    if segmenter._better is not None:
+                        segmenter._better.result()
+                mattes[runtime].append(segmenter(frame).alpha)
+    for alpha, other in zip(*mattes.values(), strict=True):
+        assert alpha.shape == other.shape
+        assert (apart_by(alpha, other) > 16).mean() < 0.003
+
+
+def apart_by(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """By how many codes two mattes differ."""
+    return np.abs(one.astype(int) - other)
+
+
+def test_with_a_plan_it_starts_on_the_gpu(tmp_path: Path) -> None:
+    """Nothing is built, nothing is said."""
+    card, said = networks.brightness(tmp_path), []
+    with machine() as found:
+        found.ensure(card)
+        with streamseg.Segmenter(card, say=said.append) as segmenter:
+            assert segmenter.runtime == "tensorrt"
+        assert not found.building.is_set()
+    assert said == []
+
+
+def test_a_run_that_ends_before_stops_the_build(tmp_path: Path) -> None:
+    """Nothing is left running, and the network never reached the card."""
+    card = networks.brightness(tmp_path)
+    with machine() as found:
+        frames, report = run_network(ListSource(), card, MASK, runtime="auto", **STEADY)
+        assert found.building.is_set()
+    assert report.runtime == "onnxruntime"
+    assert len(frames) == 10
+    assert found.asked == []
+    assert not found.card.calls
+
+
+def test_what_was_made_ready_too_late_is_given_back(tmp_path: Path) -> None:
+    """The run ended while the plan was loaded."""
+    card = networks.brightness(tmp_path)
+    with machine() as found:
+        with streamseg.Segmenter(card) as segmenter:
+            found.may_build.set()
+            assert segmenter._better is not None
+            segmenter._better.result()
+        assert "execute_async_v3" in found.card.calls
+    assert not found.card.leaks
+
+
+def test_a_build_that_fails_is_told_in_a_line_and_the_run_goes_on(tmp_path: Path) -> None:
+    """As is a card that refuses its memory, and a plan that does not load."""
+    card = networks.brightness(tmp_path)
+    for trouble in (Card(memory=1000), Card(fails_at=3), None):
+        said: list[str] = []
+        with machine(trouble) as found:
+            found.spoilt = 0 if trouble else 5
+            frames, report = run_network(
+                swapping(found, said), card, MASK, runtime="auto", say=said.append, **STEADY
+            )
+        assert len(frames) == 10
+        assert report.runtime == "onnxruntime"
+        assert report.failures == []
+        assert len(said) == 1
+        assert said[0].startswith("onnxruntime goes on: ")
+        assert not found.card.leaks
+
+
+def test_a_gpu_that_fails_after_taking_over_is_relieved_again(tmp_path: Path) -> None:
+    """The report names all three turns."""
+    card, said = networks.brightness(tmp_path), []
+    with machine() as found, streamseg.Segmenter(card, say=said.append, **STEADY) as segmenter:
+        found.may_build.set()
+        assert segmenter._better is not None
+        segmenter._better.result()
+        frames = [frame_of(noise(64, 48, "yuv420p"), number) for number in range(4)]
+        assert segmenter(frames[0]).failure is None
+        found.card.fails_at, found.card.lost = len(found.card.calls) + 2, True
+        failed = segmenter(frames[1])
+        assert not failed.alpha.any()
+        assert failed.failure is not None
+        assert failed.failure.endswith("; the processor takes over")
+        assert segmenter(frames[2]).failure is None
+        assert segmenter.runtime == "onnxruntime, then tensorrt, then onnxruntime"
+
+
+@needs_tensorrt
+def test_a_plan_is_built_in_another_process(tmp_path: Path) -> None:
+    """It is there afterwards, and the second time nothing is built."""
+    card = networks.brightness(tmp_path)
+    apart.build(card, lambda: False, folder=tmp_path / "plans")
+    plan = kept(card, folder=tmp_path / "plans")
+    assert plan is not None
+    apart.build(card, lambda: False, folder=tmp_path / "plans")
+
+
+@needs_tensorrt
+def test_a_build_in_another_process_says_what_is_wrong(tmp_path: Path) -> None:
+    """One line, as it would be here; a build that is not wanted any more is ended."""
+    card = networks.card(tmp_path, "lost.onnx")
+    with pytest.raises(ModelError, match="lost"):
+        apart.build(card, lambda: False, folder=tmp_path / "plans")
+    with pytest.raises(ModelError, match="was stopped"):
+        apart.build(find_model("selfie"), lambda: True, folder=tmp_path / "plans")
+    assert kept(find_model("selfie"), folder=tmp_path / "plans") is None
