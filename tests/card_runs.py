@@ -43,3 +43,24 @@ def differences(some: streamseg.Frame, others: streamseg.Frame) -> np.ndarray[An
     assert some.picture.pts == others.picture.pts
     pairs = zip(read(some.picture), read(others.picture), strict=True)
     return np.concatenate([np.abs(one - other).ravel() for one, other in pairs])
+
+
+def mattes_of(card: ModelCard, runtime: str, clip: str, **options: Any) -> list[streamseg.Matte]:
+    """The mattes of a clip; what of them is on a card is let go."""
+    with (
+        streamseg.open_source(clip) as source,
+        streamseg.Segmenter(card, runtime=runtime, **options) as segmenter,
+    ):
+        mattes = [segmenter(frame) for frame in source]
+    for matte in mattes:
+        matte.held = None
+    return mattes
+
+
+def require_same_masks(some: list[streamseg.Matte], others: list[streamseg.Matte]) -> None:
+    """An IoU of 0.999 over all frames, and 0.998 in each, where a code of the input may move an edge."""
+    here, there = (np.array([matte.alpha > 127 for matte in mattes]) for mattes in (some, others))
+    assert there.any(axis=(1, 2)).all()
+    both, either = (here & there).sum(axis=(1, 2)), (here | there).sum(axis=(1, 2))
+    assert both.sum() >= 0.999 * either.sum()
+    assert (both >= 0.998 * either).all()

@@ -10,7 +10,10 @@ import pytest
 from streamseg import bench
 from streamseg.bench.suite import Row
 from streamseg.errors import UsageError
+from streamseg.gpu.driver import probe
 from tests.clips import make_clip
+from tests.commandline import Cli
+from tests.emulator.tensorrt import machine
 
 
 def test_a_bench_measures_every_program_and_every_row(
@@ -50,3 +53,30 @@ def test_only_a_video_file_can_be_measured_with() -> None:
     """A generated source is answered with what to name instead."""
     with pytest.raises(UsageError, match="no video file"):
         bench.measure("test:32x32@5,1s")
+
+
+def test_without_a_gpu_its_bench_says_what_is_missing(cli: Cli) -> None:
+    """One line, exit code 2."""
+    if probe().gpu is not None:
+        pytest.skip("needs a machine without an NVIDIA GPU")
+    outcome = cli("bench", "--gpu")
+    assert outcome.code == 2
+    assert "bench --gpu needs an NVIDIA GPU, and " in outcome.error
+
+
+def test_a_bench_without_a_clip_says_what_to_name(cli: Cli) -> None:
+    """One line, exit code 2."""
+    outcome = cli("bench")
+    assert outcome.code == 2
+    assert "no CLIP was given" in outcome.error
+
+
+def test_the_gpus_bench_measures_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """On an emulated card: a figure for each of the five, whatever it is worth."""
+    with machine():
+        result = bench.measure_gpu(frames=8, size=(320, 180))
+    assert len(result.rows) == 5
+    assert all(row.value and row.value > 0 and row.target for row in result.rows)
+    assert result.machine["gpu"] == "Emulated"
+    bench.print_table(result)
+    assert "whole pipeline / bare engine" in capsys.readouterr().out

@@ -12,7 +12,7 @@ from streamseg.effects import EFFECTS
 from streamseg.models import find_model
 from streamseg.models.card import ModelCard
 from tests import networks
-from tests.card_runs import differences, run_network
+from tests.card_runs import differences, mattes_of, require_same_masks, run_network
 from tests.compositing import frame_of, noise
 from tests.doubles import ListSource
 from tests.emulator.card import Card
@@ -21,6 +21,7 @@ from tests.planning import shared
 from tests.test_gpu_calls import GIVING_BACK
 
 CLIP = "demo:320x180@30,0.3s"
+LONGER = "demo:640x360@30,0.5s"
 EXACT = sorted(set(EFFECTS) - {"outline", "labels"})
 """Effects whose picture follows the matte without jumps."""
 
@@ -61,18 +62,6 @@ def test_real_networks_make_the_same_pictures(model: str, name: str, request: py
     assert not found.card.leaks
 
 
-def found_in(card: ModelCard, runtime: str, **options: object) -> list[streamseg.Matte]:
-    """Every mattes of the clip."""
-    with (
-        streamseg.open_source("demo:640x360@30,0.5s") as source,
-        streamseg.Segmenter(card, runtime=runtime, **options) as segmenter,  # type: ignore[arg-type]
-    ):
-        mattes = [segmenter(frame) for frame in source]
-        for matte in mattes:
-            matte.held = None
-        return mattes
-
-
 @pytest.mark.parametrize("model", ["selfie", "rvm", "deeplab-voc"])
 def test_masks_are_those_of_onnx_runtime(model: str, request: pytest.FixtureRequest) -> None:
     """On real frames, in half precision: an IoU of 0.999 and more.
@@ -82,21 +71,17 @@ def test_masks_are_those_of_onnx_runtime(model: str, request: pytest.FixtureRequ
     """
     card = network(model, request)
     with machine():
-        fast = found_in(card, "tensorrt")
-    slow = found_in(card, "onnxruntime")
-    here, there = (np.array([matte.alpha > 127 for matte in mattes]) for mattes in (fast, slow))
-    assert there.any(axis=(1, 2)).all()
-    both, either = (here & there).sum(axis=(1, 2)), (here | there).sum(axis=(1, 2))
-    assert both.sum() >= 0.999 * either.sum()
-    assert (both >= 0.998 * either).all()
+        fast = mattes_of(card, "tensorrt", LONGER)
+    slow = mattes_of(card, "onnxruntime", LONGER)
+    require_same_masks(fast, slow)
 
 
 def test_label_maps_are_those_of_onnx_runtime(data: Path) -> None:
     """Of 21 classes, in half precision: only on edges, where a code of the input decides, is one another."""
     card = shared(data, "deeplab-voc")
     with machine():
-        fast = found_in(card, "tensorrt", labels=True)
-    slow = found_in(card, "onnxruntime", labels=True)
+        fast = mattes_of(card, "tensorrt", LONGER, labels=True)
+    slow = mattes_of(card, "onnxruntime", LONGER, labels=True)
     for matte, other in zip(fast, slow, strict=True):
         assert matte.labels is not None
         assert other.labels is not None

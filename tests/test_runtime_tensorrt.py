@@ -32,7 +32,8 @@ def test_arrays_give_what_onnx_runtime_gives(name: str, request: pytest.FixtureR
     """Three pictures in turn, states and all: the same scores but for half precision."""
     card = network(name, request)
     output, states = card.output.name, dict(blank(card))
-    with machine(), closing(load_runtime(card, name="tensorrt")) as fast, closing(load_runtime(card)) as slow:
+    slow = load_runtime(card, name="onnxruntime")
+    with machine(), closing(slow), closing(load_runtime(card, name="tensorrt")) as fast:
         assert fast.name == "tensorrt"
         for picture in portrait(card, 3):
             wanted = slow({card.input.name: picture, **states})

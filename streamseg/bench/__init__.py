@@ -3,7 +3,8 @@ runs."""
 
 from __future__ import annotations
 
+from streamseg.bench.gpu import measure_gpu
 from streamseg.bench.suite import Result, measure
 from streamseg.bench.table import print_table, to_json
 
-__all__ = ["Result", "measure", "print_table", "to_json"]
+__all__ = ["Result", "measure", "measure_gpu", "print_table", "to_json"]

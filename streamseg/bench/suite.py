@@ -86,7 +86,7 @@ def measure(
         rows += _process_figures(clip, folder, model, seconds, soak=soak, say=say)
     silhouette = max((cost for cost in costs["silhouette"]), key=lambda cost: cost.fps)
     return Result(
-        machine=_machine(),
+        machine=machine(),
         clip=clip,
         rounds=rounds,
         medians={
@@ -204,7 +204,8 @@ def _peak_memory(source: str, target: str, model: str, name: str) -> float:
     return float(json.loads(Path(report).read_text())["peak_rss_mb"])
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
+    """What a figure depends on."""
     import av
     import cv2
     import numpy as np

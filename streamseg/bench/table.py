@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from streamseg.bench.suite import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def to_json(result: Result) -> str:
@@ -22,6 +26,10 @@ def print_table(result: Result) -> None:
 
     console = Console()
     console.print("  ".join(f"{key} {value}" for key, value in result.machine.items()), highlight=False)
+    if not result.medians:
+        console.print(result.clip, highlight=False)
+        _print_rows(console, result)
+        return
     console.print(f"{result.clip}, medians of {result.rounds} interleaved rounds", highlight=False)
     programs = Table("program", "frames/s", "CPU ms a frame")
     for program, figures in result.medians.items():
@@ -31,6 +39,12 @@ def print_table(result: Result) -> None:
     for stage, times in result.stages.items():
         stages.add_row(stage, *(f"{times[q]:.2f}" if times[q] is not None else "-" for q in ("p50", "p95")))
     console.print(stages)
+    _print_rows(console, result)
+
+
+def _print_rows(console: Console, result: Result) -> None:
+    from rich.table import Table
+
     rows = Table("figure", "measured", "target", "")
     for row in result.rows:
         value = "-" if row.value is None else f"{row.value:.2f} {row.unit}".rstrip()

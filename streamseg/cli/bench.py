@@ -1,4 +1,4 @@
-"""`streamseg bench CLIP`."""
+"""`streamseg bench CLIP`, `streamseg bench --gpu`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 
 from streamseg.cli.progress import say
 from streamseg.cli.values import whole
-from streamseg.errors import SinkError, reason
+from streamseg.errors import SinkError, UsageError, reason
 
 
 @click.command("bench", short_help="Measure how fast this machine is.")
-@click.argument("clip")
+@click.argument("clip", required=False)
 @click.option(
     "--rounds",
     type=whole(low=1),
@@ -23,6 +23,7 @@ from streamseg.errors import SinkError, reason
 )
 @click.option("--model", default="selfie", metavar="NAME|PATH", help="The network.")
 @click.option("--soak", is_flag=True, help="Run ten minutes of 1080p too: does memory stay where it was?")
+@click.option("--gpu", is_flag=True, help="Measure the GPU path instead; needs no CLIP.")
 @click.option(
     "--json",
     "target",
@@ -30,11 +31,16 @@ from streamseg.errors import SinkError, reason
     show_default="none",
     help="Write the figures as JSON too; - is stdout.",
 )
-def command(clip: str, rounds: int, model: str, soak: bool, target: str | None) -> None:
+def command(clip: str | None, rounds: int, model: str, soak: bool, gpu: bool, target: str | None) -> None:
     """Measure how fast streamseg is here with CLIP, beside a plain transcode and the usual script."""
     from streamseg import bench
 
-    result = bench.measure(clip, rounds=rounds, model=model, soak=soak, say=say)
+    if gpu:
+        result = bench.measure_gpu(model=model, say=say)
+    elif clip is None:
+        raise UsageError("no CLIP was given; name a video file: streamseg bench talk.mp4")
+    else:
+        result = bench.measure(clip, rounds=rounds, model=model, soak=soak, say=say)
     if target == "-":
         sys.stdout.write(bench.to_json(result))
         return

@@ -14,21 +14,26 @@ from streamseg.plans import apart, package
 from streamseg.runtimes.base import Runtime
 
 
-def usable() -> bool:
-    """Whether there is a GPU, with a TensorRT that works and PyCUDA. Nothing of theirs is started."""
-    gpu = driver.probe().gpu
-    if gpu is None or find_spec("pycuda") is None:
-        return False
+def missing() -> str | None:
+    """What keeps networks from running on a GPU here, in a line; None where nothing does.
+
+    Nothing of a GPU package's is started.
+    """
+    found = driver.probe()
+    if found.gpu is None:
+        return f"needs an NVIDIA GPU, and {found.problem}; see: streamseg doctor"
+    if find_spec("pycuda") is None:
+        return "needs PyCUDA; install it: pip install pycuda"
     try:
-        package.installed(gpu)
-    except ModelError:
-        return False
-    return True
+        package.installed(found.gpu)
+    except ModelError as error:
+        return str(error)
+    return None
 
 
 def ready(card: ModelCard) -> bool:
     """Whether a card's network can run on the GPU at once."""
-    return usable() and plans.kept(card) is not None
+    return missing() is None and plans.kept(card) is not None
 
 
 def upgrade(card: ModelCard) -> Job[Runtime] | None:
@@ -36,7 +41,7 @@ def upgrade(card: ModelCard) -> Job[Runtime] | None:
 
     Whoever takes the result closes it.
     """
-    if not usable():
+    if missing():
         return None
 
     def make(stopping: Callable[[], bool]) -> Runtime:

@@ -1,0 +1,150 @@
+"""Networks and whole runs on a real card, where there is one. `pytest -m gpu`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import streamseg
+from streamseg import plans
+from streamseg.effects import EFFECTS
+from streamseg.models import find_model
+from streamseg.runtimes.tensorrt import TensorrtRuntime
+from streamseg.runtimes.upgrade import missing
+from streamseg.segmenter import Segmenter
+from tests.card_runs import differences, mattes_of, require_same_masks, run_network
+from tests.compositing import frame_of, noise
+from tests.planning import shared
+
+pytestmark = pytest.mark.gpu
+
+NETWORKS = ["selfie", "selfie-landscape", "rvm", "deeplab-voc"]
+CLIP = "demo:1280x720@30,1s"
+
+
+@pytest.fixture(autouse=True)
+def card() -> None:
+    """All that it takes."""
+    if lack := missing():
+        pytest.skip(lack)
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_masks_are_those_of_onnx_runtime(model: str, request: pytest.FixtureRequest) -> None:
+    """In half precision, on real frames."""
+    network = find_model(model) if "selfie" in model else shared(request.getfixturevalue("data"), model)
+    require_same_masks(mattes_of(network, "tensorrt", CLIP), mattes_of(network, "onnxruntime", CLIP))
+
+
+@pytest.mark.parametrize("name", EFFECTS)
+def test_runs_make_the_same_pictures(name: str) -> None:
+    """Only samples on edges differ by more than two codes from those of a run on the processor."""
+    network, recipe = find_model("selfie"), streamseg.effect(name)
+    wanted, _ = run_network(CLIP, network, recipe, runtime="onnxruntime")
+    frames, report = run_network(CLIP, network, recipe, runtime="tensorrt")
+    assert report.runtime == "tensorrt"
+    assert report.failures == []
+    assert len(frames) == len(wanted)
+    for frame, other in zip(frames, wanted, strict=True):
+        assert (differences(frame, other) > 2).mean() < 0.01
+
+
+def resident() -> int:
+    """Bytes of memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_ten_thousand_frames_leave_memory_as_it_was() -> None:
+    """On the card nothing is allocated after the first hundred, on the host next to nothing."""
+    recipe = streamseg.effect("blur")
+    pictures = [noise(1280, 720, "yuv420p", seed) for seed in range(4)]
+    with (
+        Segmenter("selfie", runtime="tensorrt") as segmenter,
+        streamseg.open_compositor(recipe) as compositor,
+    ):
+        runtime = segmenter._runtimes[0]
+        assert isinstance(runtime, TensorrtRuntime)
+        device = runtime.device
+
+        def free() -> int:
+            return int(device.run(device.driver.mem_get_info)[0])
+
+        for number in range(10_000):
+            frame = frame_of(pictures[number % 4], number)
+            compositor(frame, segmenter(frame))
+            if number == 100:
+                before, held = free(), resident()
+        assert free() == before
+        assert resident() - held < 20 << 20
+
+
+def run_in_a_process(folder: Path, name: str) -> tuple[str, str]:
+    """Run the demo on TensorRT in a process of its own; return the runtime used and what was said."""
+    report = folder / f"{name}.json"
+    command = [sys.executable, "-m", "streamseg", "run", "demo:640x360@30,1s", "-o", "null:"]
+    command += ["--runtime", "tensorrt", "--report", str(report)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(report.read_text())["runtime"], done.stderr
+
+
+def test_plans_are_used_again_by_other_processes(tmp_path: Path) -> None:
+    """Once there is one, none is built: not a byte of it changes."""
+    path = plans.ensure(find_model("selfie")).path
+    before = path.stat().st_mtime_ns
+    for name in ("first", "second"):
+        runtime, said = run_in_a_process(tmp_path, name)
+        assert runtime == "tensorrt"
+        assert "building a plan" not in said
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_run_begins_at_once_and_goes_on_on_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were no plan yet: no frame is missing or failed."""
+    monkeypatch.setattr(plans, "kept", lambda _card: None)
+    said: list[str] = []
+    with (
+        Segmenter("selfie", say=said.append) as segmenter,
+        streamseg.open_compositor(streamseg.effect("silhouette")) as compositor,
+    ):
+        assert segmenter._better is not None
+        for number in range(30):
+            if number == 10:
+                segmenter._better.result()
+            frame = frame_of(noise(1280, 720, "yuv420p"), number)
+            matte = segmenter(frame)
+            assert matte.failure is None
+            compositor(frame, matte)
+            assert matte.failure is None
+        assert segmenter.runtime == "onnxruntime, then tensorrt"
+    assert said == ["tensorrt takes over from onnxruntime"]
+
+
+def test_when_the_card_fails_the_processor_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's error comes out of a wait, as after a kernel that went wrong."""
+    frame = frame_of(noise(1280, 720, "yuv420p"))
+    with (
+        Segmenter("selfie", runtime="tensorrt") as segmenter,
+        streamseg.open_compositor(streamseg.effect("silhouette")) as compositor,
+    ):
+        compositor(frame, segmenter(frame))
+        runtime = segmenter._runtimes[0]
+        assert isinstance(runtime, TensorrtRuntime)
+        broken = runtime.device.driver.LogicError("cuStreamSynchronize failed: an illegal memory access")
+        with monkeypatch.context() as patch:
+
+            def wait(_slot: object) -> None:
+                raise broken
+
+            patch.setattr("streamseg.gpu.slot.Slot.wait", wait)
+            matte = segmenter(frame)
+        assert not matte.alpha.any()
+        assert matte.failure is not None
+        assert matte.failure.endswith("; the processor takes over")
+        assert segmenter(frame).failure is None
+        assert segmenter.runtime == "tensorrt, then onnxruntime"
