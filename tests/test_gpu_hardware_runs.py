@@ -38,7 +38,7 @@ def card() -> None:
 def test_masks_are_those_of_onnx_runtime(model: str, request: pytest.FixtureRequest) -> None:
     """In half precision, on real frames."""
     network = find_model(model) if "selfie" in model else shared(request.getfixturevalue("data"), model)
-    require_same_masks(mattes_of(network, "tensorrt", CLIP), mattes_of(network, "onnxruntime", CLIP))
+    require_same_masks(network, mattes_of(network, "tensorrt", CLIP), mattes_of(network, "onnxruntime", CLIP))
 
 
 @pytest.mark.parametrize("name", EFFECTS)

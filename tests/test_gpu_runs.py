@@ -64,16 +64,12 @@ def test_real_networks_make_the_same_pictures(model: str, name: str, request: py
 
 @pytest.mark.parametrize("model", ["selfie", "rvm", "deeplab-voc"])
 def test_masks_are_those_of_onnx_runtime(model: str, request: pytest.FixtureRequest) -> None:
-    """On real frames, in half precision: an IoU of 0.999 and more.
-
-    Single frames have less where a code more or less of the input moves an edge (0.9983 at worst), in full
-    precision too.
-    """
+    """On real frames, in half precision."""
     card = network(model, request)
     with machine():
         fast = mattes_of(card, "tensorrt", LONGER)
     slow = mattes_of(card, "onnxruntime", LONGER)
-    require_same_masks(fast, slow)
+    require_same_masks(card, fast, slow)
 
 
 def test_label_maps_are_those_of_onnx_runtime(data: Path) -> None:
