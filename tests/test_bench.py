@@ -68,7 +68,7 @@ def test_a_bench_without_a_clip_says_what_to_name(cli: Cli) -> None:
     """One line, exit code 2."""
     outcome = cli("bench")
     assert outcome.code == 2
-    assert "no CLIP was given" in outcome.error
+    assert "CLIP is missing; name a video file" in outcome.error
 
 
 def test_the_gpus_bench_measures_every_row(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,7 +38,9 @@ def command(clip: str | None, rounds: int, model: str, soak: bool, gpu: bool, ta
     if gpu:
         result = bench.measure_gpu(model=model, say=say)
     elif clip is None:
-        raise UsageError("no CLIP was given; name a video file: streamseg bench talk.mp4")
+        raise UsageError(
+            "CLIP is missing; name a video file: streamseg bench talk.mp4, or see streamseg bench --help"
+        )
     else:
         result = bench.measure(clip, rounds=rounds, model=model, soak=soak, say=say)
     if target == "-":
