@@ -154,8 +154,8 @@ def luma_weights(matrix: int) -> tuple[float, float, float]:
     return red, 1 - red - blue, blue
 
 
-def yuv_codes(rgb: Rgb, read: Reading, depth: int) -> Rgb:
-    """Code values of Y, Cb, Cr in pictures of `depth` bits (ITU-T H.273, 8.3)."""
+def yuv_codes(rgb: tuple[float, float, float], read: Reading, depth: int) -> Rgb:
+    """Code values of Y, Cb, Cr of a colour, 0..255, in pictures of `depth` bits (ITU-T H.273, 8.3)."""
     weights = luma_weights(read.matrix)
     red, green, blue = (value / 255 for value in rgb)
     luma = weights[0] * red + weights[1] * green + weights[2] * blue

@@ -189,6 +189,20 @@ def test_a_picture_behind(fit: Any, tmp_path: Path, card: Card) -> None:
     assert card.calls.count("memcpy_htod_async") == 3 * 2 + 1, "frames and mattes, and the background once"
 
 
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_high_dynamic_range(transfer: int, tmp_path: Path, card: Card) -> None:
+    """Colours and pictures are as bright as paper in PQ and HLG, as on the CPU."""
+    path = tmp_path / "white.png"
+    assert cv2.imwrite(str(path), np.full((48, 64, 3), 255, np.uint8))
+    picture = noise(64, 48, "yuv420p10le")
+    picture.color_trc, picture.color_primaries, picture.colorspace, picture.color_range = transfer, 9, 9, 1
+    for background in ("white", str(path)):
+        recipe = effect("replace", background=background)
+        require_alike(recipe, picture, Matte(soft()))
+        (made,) = painted(recipe, [picture], [full_matte(0)], "cuda")
+        assert (np.abs(shown(made)[0] - {16: 573, 18: 721}[transfer]) <= 3).all()
+
+
 @pytest.mark.parametrize("name", EFFECTS)
 @pytest.mark.parametrize("inverted", [False, True])
 def test_a_failed_matte_shows_the_background_only(name: str, inverted: bool, card: Card) -> None:

@@ -6,10 +6,11 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from streamseg.colour import reading_of
+from streamseg.colour import FULL, reading_of, tags_of
 from streamseg.compositors.planes import Canvas, planar_kin, with_planes
 from streamseg.errors import SourceError, reason
 from streamseg.grey import readable
+from streamseg.hdr import NAMES, to_hdr, to_sdr
 from streamseg.pictures import Plane, planes
 
 
@@ -17,7 +18,7 @@ class Converter:
     """Converts pictures; keeps swscale's tables, which take it 1 to 2 ms, while pictures stay alike."""
 
     def __init__(self) -> None:
-        self._swscale = VideoReformatter()
+        self._swscale, self._to_rgb = VideoReformatter(), VideoReformatter()
 
     def planar(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Return a picture in its planar kin, without loss; the same object if it is planar already.
@@ -56,21 +57,45 @@ class Converter:
         return made
 
     def fill(self, canvas: Canvas, picture: av.VideoFrame) -> av.VideoFrame:
-        """Return a picture in a canvas' size, pixel format, matrix and range; raises SourceError."""
+        """Return a picture in a canvas' size, format, matrix, range and transfer; raises SourceError."""
+        if tags_of(picture).transfer != canvas.tags.transfer:
+            picture = self._regraded(canvas, picture)
+        # swscale makes grey in one matrix and range only: luma is taken from a picture with chroma.
+        made = self._scaled(self._swscale, canvas, picture, canvas.format.replace("gray", "yuv444p"))
+        if canvas.shape.grey:
+            made = with_planes(made, canvas.format, planes(made)[:1])
+        canvas.tag(made)
+        return made
+
+    def _regraded(self, canvas: Canvas, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return a picture in a canvas' size and transfer if either is of PQ or HLG, else as it is."""
+        before, after = tags_of(picture), canvas.tags
+        if before.transfer not in NAMES and after.transfer not in NAMES:
+            return picture
+        rgb = self._scaled(self._to_rgb, canvas, picture, "gbrp")
+        codes = [plane.view(np.uint8) for plane in planes(rgb)]
+        ordinary = to_sdr(codes, before.transfer, before.primaries)
+        if after.transfer not in NAMES:
+            return with_planes(rgb, "gbrp", ordinary)
+        return with_planes(rgb, "gbrp16le", to_hdr(ordinary, after.transfer, after.primaries))
+
+    def _scaled(
+        self, swscale: VideoReformatter, canvas: Canvas, picture: av.VideoFrame, name: str
+    ) -> av.VideoFrame:
+        """Return a picture in a canvas' size, matrix and range, and in format `name`; raises SourceError."""
         source = reading_of(picture)
         shrinks = picture.width * picture.height > 2 * canvas.width * canvas.height
         try:
-            made = self._swscale.reformat(
+            return swscale.reformat(
                 readable(picture, source),
                 width=canvas.width,
                 height=canvas.height,
-                # swscale makes grey in one matrix and range only: luma is taken from a picture with chroma.
-                format=canvas.format.replace("gray", "yuv444p"),
+                format=name,
                 interpolation=Interpolation.AREA if shrinks else Interpolation.BICUBIC,
                 src_colorspace=source.matrix,
                 dst_colorspace=canvas.reading.matrix,
                 src_color_range=source.range,
-                dst_color_range=canvas.reading.range,
+                dst_color_range=FULL if name == "gbrp" else canvas.reading.range,
                 threads=1,  # swscale 9.5's threads spoil rows of more than 8 bits at widths such as 854
             )
         except (av.FFmpegError, ValueError) as error:
@@ -78,10 +103,6 @@ class Converter:
                 f"a background of {picture.width}x{picture.height} cannot become "
                 f"{canvas.width}x{canvas.height}: {reason(error)}; use one of a shape more like the frame's"
             ) from error
-        if canvas.shape.grey:
-            made = with_planes(made, canvas.format, planes(made)[:1])
-        canvas.tag(made)
-        return made
 
 
 def stretched(codes: Plane, depth: int) -> Plane:

@@ -11,6 +11,7 @@ import numpy as np
 from av.video.format import VideoFormat
 
 from streamseg.colour import FULL, RGB, Reading, Rgb, Tags, reading, reading_of, tags_of, yuv_codes
+from streamseg.hdr import colour_to_hdr
 from streamseg.pictures import Plane, Shape, planes, shape
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
@@ -128,10 +129,10 @@ class Canvas:
         picture.pict_type = 0
 
     def codes(self, rgb: Rgb) -> tuple[int, ...]:
-        """Code values of a colour, one for each plane."""
-        held = self.shape
+        """Code values of a colour, one for each plane; white is as bright as paper in PQ and HLG."""
+        held, shown = self.shape, colour_to_hdr(rgb, self.tags.transfer, self.tags.primaries)
         if held.rgb:
-            red, green, blue = (round(value * held.largest / 255) for value in rgb)
+            red, green, blue = (round(value * held.largest / 255) for value in shown)
             return green, blue, red
-        yuv = yuv_codes(rgb, self.reading, held.depth)
+        yuv = yuv_codes(shown, self.reading, held.depth)
         return yuv[:1] if held.grey else yuv
