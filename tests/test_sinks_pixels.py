@@ -285,3 +285,40 @@ def test_grey_of_another_depth_becomes_luma() -> None:
     grey.color_range = LIMITED
     after = rows(Conversion(grey, "yuv420p10le", "libx264")(grey).planes[0]).view(np.uint16)[:, : grey.width]
     assert np.abs(before / 4 - after).max() <= 2
+
+
+BANDS = "high dynamic range (PQ) is stored in 8 bits: smooth areas may show bands"
+DULL = "cannot say that its colours are PQ: they will look dull; use .mp4, .mkv or .mov"
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "lost"),
+    [
+        ("o.mp4", None, []),
+        ("o.mkv", "ffv1", []),
+        ("o.mov", None, []),
+        ("o.png", None, []),
+        ("o.ts", "h264", []),
+        ("o.webm", None, [BANDS]),
+        ("o.mkv", "mpeg4", [BANDS]),
+        ("o.jpg", None, [BANDS, f"'.jpg' {DULL}"]),
+        ("o-%02d.webp", None, [BANDS, f"'.webp' {DULL}"]),
+        ("o.tiff", None, [f"'.tiff' {DULL}"]),
+        ("o.gif", None, [BANDS, f"GIF {DULL}"]),
+        ("o.avi", "ffv1", [f"avi {DULL}"]),
+        ("o.y4m", None, [f"yuv4mpegpipe {DULL}"]),
+    ],
+)
+def test_what_high_dynamic_range_loses_is_said(
+    tmp_path: Path, name: str, codec: str | None, lost: list[str]
+) -> None:
+    """A note for 8 bits, one for files that lose the transfer, none for others: those have it when read."""
+    frames = made_frames([0], pixel_format="yuv420p10le")
+    frames[0].picture.color_trc, frames[0].picture.color_primaries, frames[0].picture.colorspace = 16, 9, 9
+    sink = write_frames(tmp_path / name, frames, encoding=Encoding(codec=codec))
+    assert [note for note in sink.notes if "PQ" in note] == lost
+    (path,) = tmp_path.iterdir()
+    assert (first(path).color_trc == 16) == (DULL not in " ".join(lost))
+    frames[0].picture.color_trc = 1
+    again = write_frames(tmp_path / name, frames, encoding=Encoding(codec=codec), overwrite=True)
+    assert not [note for note in again.notes if "dull" in note or "bands" in note]

@@ -16,7 +16,7 @@ from streamseg.sinks.codecs import Encoder
 from streamseg.sinks.containers import Container
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.media import MediaSink
-from streamseg.sinks.pixels import Conversion
+from streamseg.sinks.pixels import Conversion, lost_range
 from streamseg.sinks.video import VideoTrack
 
 _GIF = Container(
@@ -39,6 +39,7 @@ class GifSink(MediaSink):
         convert = Palette(
             Conversion(first.picture, "bgra", "gif"), alpha=shape(first.picture.format.name).alpha
         )
+        self.notes += lost_range(first.picture, convert.format, "GIF")
         return VideoTrack(_GIF, Encoder(name="gif", options={}), convert, video, first)
 
 

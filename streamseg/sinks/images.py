@@ -14,7 +14,7 @@ from streamseg.sinks.base import Destination, Sink
 from streamseg.sinks.codecs import pixel_formats
 from streamseg.sinks.files import OutputFile, check_folder, check_targets
 from streamseg.sinks.names import as_png, targets
-from streamseg.sinks.pixels import Conversion, best_format
+from streamseg.sinks.pixels import Conversion, best_format, lost_range
 from streamseg.sinks.tracks import silent
 from streamseg.sinks.video import QP_TO_LAMBDA
 
@@ -54,7 +54,7 @@ class PictureSink(Sink):
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
         """Note the shape of the pixels; raises UsageError for pixels such a file cannot hold."""
-        _stored_format(first.picture, self._file.path.suffix)
+        self.notes += _lost_range(first.picture, self._file.path.suffix)
         self._aspect = video.sample_aspect_ratio
         self.notes += silent(self.kind, tracks)
 
@@ -97,7 +97,7 @@ class SequenceSink(Sink):
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
         """Note the shape of the pixels; raises UsageError for pixels such files cannot hold."""
-        _stored_format(first.picture, self._pattern.suffix)
+        self.notes += _lost_range(first.picture, self._pattern.suffix)
         self._aspect = video.sample_aspect_ratio
         self.notes += silent(self.kind, tracks)
 
@@ -205,6 +205,12 @@ def _stored_format(picture: av.VideoFrame, extension: str) -> str:
     if name is None:
         raise UsageError(f"{extension!r} cannot hold transparency; use .png, .webp or .tiff")
     return name
+
+
+def _lost_range(picture: av.VideoFrame, extension: str) -> list[str]:
+    """What such a file loses of high dynamic range, as notes; raises UsageError like `_stored_format`."""
+    name = _stored_format(picture, extension)
+    return lost_range(picture, name, repr(extension), _ENCODERS[extension.lower()])
 
 
 def _encoded(frame: Frame, path: Path, aspect: Fraction) -> bytes:

@@ -29,7 +29,7 @@ from streamseg.sinks.codecs import (
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
-from streamseg.sinks.pixels import Conversion, best_format
+from streamseg.sinks.pixels import Conversion, best_format, lost_range
 from streamseg.sinks.tracks import TrackWriter, chapters_until, clean, describe, silent, sound_begins
 from streamseg.sinks.video import VideoTrack
 
@@ -155,6 +155,7 @@ class MediaSink(Sink):
     def _video_track(self, video: VideoFormat, first: Frame) -> VideoTrack:
         encoder, format_name = self._choose(first.picture)
         convert = Conversion(first.picture, format_name, encoder.name, tagging=self._spec.tagging)
+        self.notes += lost_range(first.picture, format_name, self._spec.format, encoder.name)
         return VideoTrack(self._spec, encoder, convert, video, first, sound=sound_begins(self._source))
 
     def _choose(self, first: av.VideoFrame) -> tuple[Encoder, str]:

@@ -11,6 +11,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from streamseg.colour import BT601, BT709, FULL, LIMITED, RGB, UNSPECIFIED, Tags, reading, reading_of, tags_of
 from streamseg.grey import readable
+from streamseg.hdr import NAMES
 from streamseg.pictures import Shape, alpha_of, shape
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -28,6 +29,11 @@ _ALPHA = {"libvpx-vp9": ("yuva420p",), "libx265": ()}
 
 _SAYS_RANGE = {"libx264", "libx265", "libvpx-vp9", "libsvtav1", "wrapped_avframe"}
 """Encoders whose bitstream tells full from limited range; of FFV1 only some containers do."""
+
+_SAYS_TRANSFER = frozenset({"mp4", "mov", "matroska", "webm", "png", "mpeg2video"}) | {
+    *("libx264", "libx264rgb", "libx265", "libsvtav1", "h264_nvenc", "hevc_nvenc", "av1_nvenc")
+}
+"""Containers that note the transfer whatever the codec, and encoders whose bitstream does."""
 
 _OFFERED = {
     "wrapped_avframe": tuple(
@@ -74,6 +80,23 @@ def _losses(held: Shape, other: Shape) -> tuple[float, ...]:
         other.depth - held.depth,
         -sum(other.step),
     )
+
+
+def lost_range(first: av.VideoFrame, stored: str, *writers: str) -> list[str]:
+    """Return a note for each thing that high dynamic range loses in frames like `first`, none for others.
+
+    `stored`: the pixel format in the file. `writers`: what writes it, as users call it, then its encoder.
+    """
+    name = NAMES.get(int(first.color_trc))
+    if name is None:
+        return []
+    notes = []
+    if shape(stored).depth <= 8 < shape(first.format.name).depth:
+        notes.append(f"high dynamic range ({name}) is stored in 8 bits: smooth areas may show bands")
+    if _SAYS_TRANSFER.isdisjoint(writers):
+        dull = "they will look dull; use .mp4, .mkv or .mov"
+        notes.append(f"{writers[0]} cannot say that its colours are {name}: {dull}")
+    return notes
 
 
 class Conversion:
