@@ -46,6 +46,14 @@ TO_BT2020 = np.array([[0.9195, 0.0114, 0.0691], [0.0880, 0.8956, 0.0164], [0.329
 _FINE_STEPS, _LIGHTEST = 16_383, 2.0
 """Of the square root of light up to so many shares of white: HLG's scene has 1.6 for BT.709's blue."""
 
+_M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+"""PQ's constants (ITU-R BT.2100, table 4)."""
+
+_A = 0.17883277
+_B, _C = 1 - 4 * _A, 0.5 - _A * math.log(4 * _A)
+"""HLG's (table 5)."""
+
 
 def to_sdr(planes: Sequence[Codes], transfer: int, primaries: int) -> list[Codes]:
     """Return green, blue and red planes (or one of grey) of PQ or HLG in the codes of ordinary video.
@@ -83,19 +91,15 @@ def codes_of_roots() -> Codes:
 
 def pq_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Light in cd/m2, 0 to 10000, for a PQ signal of 0 to 1: the EOTF of ITU-R BT.2100, table 4."""
-    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
-    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-    power = signal ** (1 / m2)
-    light: NDArray[np.float64] = 10_000 * (np.maximum(power - c1, 0) / (c2 - c3 * power)) ** (1 / m1)
+    power = signal ** (1 / _M2)
+    light: NDArray[np.float64] = 10_000 * (np.maximum(power - _C1, 0) / (_C2 - _C3 * power)) ** (1 / _M1)
     return light
 
 
 def hlg_light(signal: NDArray[np.float64]) -> NDArray[np.float64]:
     """Light in cd/m2, 0 to 1000, for an HLG signal of 0 to 1: inverse OETF and, channel by channel, OOTF of
     ITU-R BT.2100, table 5."""
-    a = 0.17883277
-    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
-    scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
+    scene = np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - _C) / _A) + _B) / 12)
     light: NDArray[np.float64] = _PEAK * scene**_GAMMA
     return light
 
@@ -153,16 +157,12 @@ def signals_of_roots(transfer: int) -> FineCodes:
 
 def pq_signal(light: NDArray[np.float64]) -> NDArray[np.float64]:
     """PQ, 0 to 1, for light in cd/m2: the inverse EOTF of ITU-R BT.2100, table 4."""
-    m1, m2 = 2610 / 16384, 2523 / 4096 * 128
-    c1, c2, c3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
-    power = (light / 10_000) ** m1
-    signal: NDArray[np.float64] = ((c1 + c2 * power) / (1 + c3 * power)) ** m2
+    power = (light / 10_000) ** _M1
+    signal: NDArray[np.float64] = ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
     return signal
 
 
 def hlg_signal(scene: NDArray[np.float64]) -> NDArray[np.float64]:
     """HLG, 0 to 1, for light of the scene, 0 to 1: the OETF of ITU-R BT.2100, table 5."""
-    a = 0.17883277
-    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
-    bright = a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
+    bright = _A * np.log(np.maximum(12 * scene - _B, 1e-9)) + _C
     return np.where(scene <= 1 / 12, np.sqrt(3 * scene), bright)
