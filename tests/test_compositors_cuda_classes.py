@@ -64,7 +64,7 @@ def test_grey_that_is_on_the_card_is_coloured_there(card: Card) -> None:
     (wanted,) = painted(effect("overlay"), [picture], [Matte(soft())], "cpu")
     with Device() as device:
         slot = Slot(device)
-        held = OnCard(device.run(lambda: upload(slot, "decoded", picture)))
+        held = OnCard(device, device.run(lambda: upload(slot, "decoded", picture)))
         device.run(slot.wait)
         (before,) = (allocation.bytes.copy() for allocation in card.allocations)
         with CudaCompositor(effect("overlay"), classes=PEOPLE, foreground=(), device=device) as compositor:
@@ -88,7 +88,7 @@ def test_label_pictures_like_the_cpu(foreground: Sequence[str], invert: bool, ca
             held = device.run(lambda s=slot: CardAlpha(s.upload("labels", [labels])[0], 61, 43))
             device.run(slot.wait)
             with CudaCompositor(recipe, classes=ANIMALS, foreground=foreground, device=device) as compositor:
-                for on_card in (OnCard(), OnCard(labels=held)):
+                for on_card in (OnCard(device), OnCard(device, labels=held)):
                     made = compositor.paint(frame_of(picture), matte, on_card).picture
                     assert furthest(shown(made), shown(wanted)) == 0
             device.run(slot.clear)
