@@ -90,10 +90,12 @@ class NetworkInput:
 class Scaler:
     """swscale, straight from native planes: areas are averaged, small pictures enlarged bilinearly.
 
-    High dynamic range becomes ordinary at the small size; nobody else pays for it.
+    High dynamic range becomes ordinary at the small size; nobody else pays for it. Another `interpolation`
+    is for those who need less.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interpolation: Interpolation = Interpolation.AREA) -> None:
+        self._interpolation = interpolation
         self._cutter = Cutter()
         self._reformatter = VideoReformatter()
 
@@ -115,7 +117,7 @@ class Scaler:
                 src_colorspace=read.matrix,
                 src_color_range=read.range,
                 dst_color_range=FULL,
-                interpolation=Interpolation.AREA,
+                interpolation=self._interpolation,
                 threads=1,
             )
         except (av.FFmpegError, ValueError) as error:

@@ -23,6 +23,7 @@ from streamseg.network_input import Scaler
 from streamseg.runtimes import Runtime, load_runtime
 from streamseg.runtimes.base import blank
 from streamseg.scores import Plane
+from streamseg.shots import Shots
 from streamseg.tracking import Look, Tracker, closer
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ class Segmenter:
     def reset(self) -> None:
         """Forget what was remembered from earlier frames."""
         self._tracker = Tracker(self._size, self._aspect)
+        self._shots = Shots()
         self._smoothing.reset()
         self._fresh = True
 
@@ -150,6 +152,8 @@ class Segmenter:
         elif frame.name is not None:
             seen = closer(look, frame.size, self._aspect)
         else:
+            if self._shots(frame.picture):
+                self._tracker.restart()
             seen = self._tracker(look)
         steady = self._smoothing(seen.share, seen.view)
         alpha = cast(mattes.Alpha, cv2.convertScaleAbs(steady, alpha=255))  # rounded to nearest

@@ -97,8 +97,8 @@ class Tracker:
 
     People are followed with one look a frame, by a box that stays where it is while they fit it well. An
     additional look at the whole frame every twelfth frame finds those who came in; another one is due at once
-    when the box is empty or holds something else than before, as after a cut. While nobody is found, each
-    look is at the whole frame, and additional ones, at most every twelfth after the first three, at tiles.
+    when the box is empty or holds something else than before. While nobody is found, each look is at the
+    whole frame, and additional ones, at most every twelfth after the first three, at tiles.
     """
 
     def __init__(self, size: tuple[int, int], aspect: float) -> None:
@@ -126,6 +126,11 @@ class Tracker:
             people = people_in(look(next(self._tiles)), self.whole, sure=True)
         self._follow(people)
         return seen
+
+    def restart(self) -> None:
+        """Forget who was followed, as there was a cut; additional looks stay as rare as they are."""
+        self.view = self.whole
+        self._people = self._tracked = None
 
     def _checked(
         self, seen: Look, people: Bounds | None, look: Callable[[Box], Look]

@@ -227,4 +227,4 @@ def test_a_moving_picture_is_never_turned_into_full_size_rgb(monkeypatch: pytest
     monkeypatch.setattr("streamseg.network_input.VideoReformatter", Watched)
     with Segmenter(find_model("selfie"), runtime="null") as segmenter:
         segmenter(shown(picture(1280, 720)))
-    assert made == [(256, 256, "gbrp")]
+    assert made == [(64, 36, "gray"), (256, 256, "gbrp")]
