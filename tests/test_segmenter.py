@@ -15,7 +15,8 @@ from streamseg.errors import ModelError, UsageError
 from streamseg.frame import Frame, Matte
 from streamseg.models import find_model
 from streamseg.models.card import InputSpec, ModelCard
-from streamseg.segmenter import Segmenter, Smoothing
+from streamseg.segmenter import Segmenter
+from streamseg.smoothing import Smoothing
 from tests import networks
 from tests.clips import picture
 from tests.test_network_input import FORMATS
