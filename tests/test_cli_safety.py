@@ -137,3 +137,15 @@ def test_a_closed_output_stream_harms_nothing(tmp_path: Path, closed: str) -> No
     assert (done.returncode, done.stdout) == (0, "")
     assert "Traceback" not in done.stderr
     assert len(read_frames(target)) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+def test_frames_for_a_closed_stdout_are_refused(tmp_path: Path) -> None:
+    """`-o - >&-` has nowhere to write to: it is said before anything is written, and the exit code is 1."""
+    other = tmp_path / "out.mp4"
+    command = f'"{sys.executable}" -m streamseg run {SHORT} -o "{other}" -o - --runtime null >&-'
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: standard output is closed")
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
