@@ -83,12 +83,32 @@ def test_an_avi_of_what_begins_late_stays_in_step(
 
 
 def test_sound_before_zero_moves_no_picture_of_an_avi(tmp_path: Path) -> None:
-    """The delay MP3 encoders begin with, before zero in MP4, costs an AVI neither a frame nor a time."""
+    """The delay MP3 encoders begin with, before zero in MP4, costs an AVI neither frame nor time: the first
+    packet is left out, the others come as they were."""
     make_clip(tmp_path / "in.mp4", rate=25, audio="libmp3lame")
     sink = copy_clip(tmp_path / "in.mp4", tmp_path / "out.avi")
     assert frame_times(tmp_path / "out.avi") == frame_times(tmp_path / "in.mp4")
     assert (sink.audio, sink.pts_exact, sink.notes) == ("copied", True, [])
-    assert sink.av_offset_ms == pytest.approx(-1105 / 48, abs=0.1)
+    assert sink.av_offset_ms == pytest.approx((1152 - 1105) / 48, abs=0.1)
+    sounds = [[content for _, content in packets_of(tmp_path / name)] for name in ("in.mp4", "out.avi")]
+    assert sounds[1] == sounds[0][1:]
+
+
+@pytest.mark.parametrize(
+    ("codec", "source", "treatment"),
+    [("libmp3lame", "mp4", "copied"), ("flac", "mkv", "encoded"), ("pcm_s16le", "mkv", "copied")],
+)
+@pytest.mark.parametrize("start", [Fraction(0), Fraction(-2, 5)], ids=["together", "sound first"])
+def test_sound_before_zero_delays_no_sound_of_an_avi(
+    tmp_path: Path, codec: str, source: str, treatment: str, start: Fraction
+) -> None:
+    """A beep is heard where it was although AVI has no time before zero, copied or encoded."""
+    before = sound_clip(tmp_path / f"in.{source}", codec, beep(), start=start)
+    sink = copy_clip(before, tmp_path / "out.avi")
+    assert sink.audio == treatment
+    off = onset(tmp_path / "out.avi") - onset(before)
+    assert off == pytest.approx(0, abs=0.0128 if codec != "flac" else 0.05)
+    assert sink.av_offset_ms == pytest.approx(-1000 * off, abs=1)
 
 
 def test_a_gap_in_the_sound_stays_where_it_was(tmp_path: Path) -> None:

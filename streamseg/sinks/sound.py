@@ -17,6 +17,8 @@ from av.codec import Codec
 from av.container import OutputContainer
 from av.stream import Stream
 
+from streamseg.sinks.containers import Container
+
 _BIT_RATE_PER_CHANNEL = 80_000
 
 USUAL_LAYOUTS = {
@@ -32,13 +34,14 @@ _LARGEST_DRIFT = Fraction(1, 100)
 class EncodedTrack:
     """A sound stream decoded and encoded again. Raises FFmpegError or ValueError where that cannot be."""
 
-    def __init__(self, container: OutputContainer, stream: Stream, encoder: str, shift: Fraction) -> None:
+    def __init__(self, container: OutputContainer, stream: Stream, spec: Container, shift: Fraction) -> None:
         self.offset: Fraction | None = None
         self.begin: Fraction | None = None
         self.before_zero = Fraction(0)
         self._decoder = _own_decoder(stream)
         if unknown(self._decoder.layout):
             raise ValueError(f"nobody knows what its {self._decoder.layout.name} are")
+        encoder = spec.sound
         rate, layout = _sound_format(encoder, self._decoder.sample_rate, self._decoder.layout)
         self._container = container
         self.stream = cast(AudioStream, container.add_stream(encoder, rate=rate))
@@ -47,6 +50,7 @@ class EncodedTrack:
         if not encoder.startswith("pcm"):
             self._encoder.bit_rate = _BIT_RATE_PER_CHANNEL * self._encoder.channels
         self._shift = shift
+        self._from_zero = spec.from_zero
         self._resampler: AudioResampler | None = None
         self._input: tuple[object, ...] = ()
         self._clock: Fraction | None = None
@@ -79,6 +83,10 @@ class EncodedTrack:
             )
             self._input = kind
         self._set_time(frame, skipped)
+        begin, length = (Fraction(count, frame.sample_rate) for count in (frame.pts or 0, frame.samples))
+        if self._from_zero and too_early(begin, length):
+            self.begin = self.offset = None  # the next one is the first
+            return
         self._resample(frame)
 
     def _resample(self, frame: av.AudioFrame | None) -> None:
@@ -107,6 +115,15 @@ class EncodedTrack:
             self.begin = told - self._shift
             self.offset = Fraction(frame.pts, frame.sample_rate) - self.begin
         self._clock += length
+
+
+def too_early(begin: Fraction, length: Fraction) -> bool:
+    """Tell whether sound from `begin` on for `length` (s) is mostly over at time zero.
+
+    A container in which every track begins there would delay all of it; without what is too early the rest is
+    in time within half of a packet.
+    """
+    return begin + length / 2 < 0
 
 
 def unplaced(layout: AudioLayout) -> bool:

@@ -15,7 +15,7 @@ from av.stream import Stream
 from streamseg.errors import reason
 from streamseg.frame import Tracks
 from streamseg.sinks.containers import Container, holds
-from streamseg.sinks.sound import USUAL_LAYOUTS, EncodedTrack, unknown, unplaced
+from streamseg.sinks.sound import USUAL_LAYOUTS, EncodedTrack, too_early, unknown, unplaced
 
 Treatment: TypeAlias = Literal["copied", "encoded", "none"]
 """What became of sound, best first."""
@@ -127,13 +127,13 @@ class TrackWriter:
         if holds(spec, stream.codec_context.codec):
             refused = _refusal(spec, stream)
             if refused is None:
-                return CopiedTrack(container, stream, shift, strict=spec.format not in _SAME_TIME_TWICE)
+                return CopiedTrack(container, stream, spec, shift)
         if stream.type != "audio":
             because = "" if refused is None else f": {refused}"
             self.notes.append(f"{name} was left out: {spec.format} cannot hold it{because}")
             return None
         try:
-            track = EncodedTrack(container, stream, spec.sound, shift)
+            track = EncodedTrack(container, stream, spec, shift)
         except (av.FFmpegError, ValueError) as error:
             self.notes.append(f"{name} was left out: it cannot be encoded anew: {reason(error)}")
             return None
@@ -149,7 +149,7 @@ class TrackWriter:
 class CopiedTrack:
     """A stream whose packets come out as they went in."""
 
-    def __init__(self, container: OutputContainer, stream: Stream, shift: Fraction, *, strict: bool) -> None:
+    def __init__(self, container: OutputContainer, stream: Stream, spec: Container, shift: Fraction) -> None:
         self.offset: Fraction | None = None
         self.begin: Fraction | None = None
         self.before_zero = Fraction(0)
@@ -157,7 +157,8 @@ class CopiedTrack:
         self.stream = container.add_stream_from_template(stream)
         _place_channels(self.stream)
         self._shift = shift
-        self._step = 1 if strict else 0
+        self._from_zero = spec.from_zero
+        self._step = 0 if spec.format in _SAME_TIME_TWICE else 1
         self._last: int | None = None
         self._length = 0
         """Ticks between the last two packets."""
@@ -194,6 +195,8 @@ class CopiedTrack:
             return None
         shown = packet.pts if packet.pts is not None else decoded
         before, tick = Fraction(packet.time_base), _tick(self.stream)
+        if self._from_zero and too_early(shown * before + self._shift, (packet.duration or 0) * before):
+            return None
         dts, pts = (round((ticks * before + self._shift) / tick) for ticks in (decoded, shown))
         if self._last is not None:
             dts = max(dts, self._last + self._step)
