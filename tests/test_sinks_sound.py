@@ -52,9 +52,10 @@ def test_an_avi_that_cannot_delay_sound_says_so(tmp_path: Path, start: Fraction,
     assert sink.audio == "encoded"
     assert sink.av_offset_ms == pytest.approx(late, abs=2000 * ONE_FRAME)
     assert onset(before) - onset(after) == pytest.approx(late / 1000, abs=2 * ONE_FRAME)
-    assert [note[:25] for note in sink.notes if "in steps" not in note] == (
-        ["'.avi' cannot start late:"] if late else []
-    )
+    assert [note[:25] for note in sink.notes if "in steps" not in note] == [
+        "audio track 1 (aac) was e",
+        *(["'.avi' cannot start late:"] if late else []),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,9 +158,10 @@ def test_damaged_sound_is_left_out_and_said(tmp_path: Path) -> None:
         for frame in frames:
             sink.write(frame)
         sink.close()
-    assert len(sink.notes) == 2
+    assert len(sink.notes) == 3
     assert sink.notes[0] == "webm stores times in steps of 1 ms: up to 0.333 ms off"
     assert sink.notes[1].startswith("a packet of track 1 was left out: ")
+    assert sink.notes[2] == "audio track 1 (ac3) was encoded anew: webm cannot hold it"
     assert onset(after) == pytest.approx(onset(before), abs=ONE_FRAME)
 
 

@@ -13,7 +13,7 @@ from streamseg.errors import SinkError
 from streamseg.frame import Tracks, VideoFormat
 from streamseg.sinks import Encoding, open_sink
 from tests.clips import TICKS, frame_times, make_clip, packets_of
-from tests.sinking import copy_clip, copy_source, made_frames, onset
+from tests.sinking import beep, copy_clip, copy_source, made_frames, onset, sound_clip
 
 
 def clip(folder: Path, name: str, sound: str, codec: str = "libx264", **options: object) -> Path:
@@ -56,6 +56,38 @@ def test_sound_is_copied_bit_for_bit(tmp_path: Path, sound: str, source: str, ta
     shift = frame_times(after)[0] - frame_times(before)[0]
     moved = [a - b for (a, _), (b, _) in zip(packets_of(after), packets_of(before), strict=True)]
     assert max(abs(each - shift) for each in moved) < Fraction(2, 1000)
+
+
+@pytest.mark.parametrize(
+    ("sound", "source"),
+    [
+        ("ac3", "mkv"),
+        ("mp2", "mkv"),
+        *(("pcm_" + each, "mkv") for each in ("u8", "s24le", "s32le", "f32le", "f64le")),
+        *(("pcm_" + each, "mov") for each in ("alaw", "mulaw")),
+    ],
+)
+def test_an_avi_gets_its_sound_bit_for_bit(tmp_path: Path, sound: str, source: str) -> None:
+    """AC-3, MPEG layer 2 and PCM of any kind are copied into AVI, which cuts PCM into packets of its own, and
+    are heard where they were, within half a packet."""
+    before = sound_clip(tmp_path / f"in.{source}", sound, beep())
+    after = tmp_path / "out.avi"
+    assert copy_clip(before, after).audio == "copied"
+    whole = [b"".join(content for _, content in packets_of(path)) for path in (before, after)]
+    assert whole[1] == whole[0]
+    assert onset(after) == pytest.approx(onset(before), abs=0.016)
+
+
+@pytest.mark.parametrize(
+    ("sound", "codec", "target"),
+    [("libopus", "opus", "avi"), ("flac", "flac", "avi"), ("aac", "aac", "webm")],
+)
+def test_sound_that_is_encoded_anew_says_why(tmp_path: Path, sound: str, codec: str, target: str) -> None:
+    """What a container cannot hold is encoded, and the one note about it says so."""
+    sink = copy_clip(clip(tmp_path, "in.mkv", sound), tmp_path / f"out.{target}")
+    assert sink.audio == "encoded"
+    notes = [note for note in sink.notes if "stores times" not in note]
+    assert notes == [f"audio track 1 ({codec}) was encoded anew: {target} cannot hold it"]
 
 
 @pytest.mark.parametrize(("source", "target"), [("ts", "mp4"), ("ts", "mkv"), ("mp4", "ts")])

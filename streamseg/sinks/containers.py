@@ -72,6 +72,11 @@ _MPEGTS = Container(
     ),
 )
 
+_WAVE = frozenset(
+    f"pcm_{each}" for each in ("u8", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw")
+)
+"""PCM as Microsoft's formats hold it."""
+
 CONTAINERS = {
     ".mp4": _MP4,
     ".m4v": _MP4,
@@ -101,7 +106,7 @@ CONTAINERS = {
         codec="mpeg4",
         sound="pcm_s16le",
         encoders=frozenset({"mpeg4", "mjpeg", "ffv1", "png"}),  # none that needs frames reordered
-        holds=frozenset({"mp3", "pcm_s16le", "pcm_s24le", "pcm_u8"}),
+        holds=frozenset({"ac3", "mp2", "mp3", *_WAVE}),  # E-AC-3 and 5.1 FLAC lose their times
         options=_EVEN_BEFORE_ZERO,
         constant_rate=True,
         from_zero=True,

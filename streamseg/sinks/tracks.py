@@ -57,8 +57,8 @@ class TrackWriter:
     def __init__(self, container: OutputContainer, spec: Container, tracks: Tracks, shift: Fraction) -> None:
         self._spec = spec
         self.notes: list[str] = []
-        self._refused: dict[int, str] = {}
-        """Why a track of sound that is encoded anew could not be copied, where it should have been."""
+        self._whys: dict[int, str] = {}
+        """Why a track of sound is encoded anew."""
         self._names: dict[int, str] = {}
         self._by_stream: dict[int, Track] = {}
         for stream in tracks.streams:
@@ -111,9 +111,8 @@ class TrackWriter:
             track.finish()
             if track.empty and track.stream.type == "audio":
                 self.notes.append(f"{self._names[index]} brought no sound")
-            elif index in self._refused:
-                why = f"{self._spec.format} refuses it copied: {self._refused[index]}"
-                self.notes.append(f"{self._names[index]} was encoded anew: {why}")
+            elif index in self._whys:
+                self.notes.append(f"{self._names[index]} was encoded anew: {self._whys[index]}")
 
     def _open(self, container: OutputContainer, stream: Stream, shift: Fraction) -> Track | None:
         spec, name = self._spec, _named(stream)
@@ -123,22 +122,21 @@ class TrackWriter:
         if stream.type not in ("audio", "subtitle") or stream.codec_context is None:
             self.notes.append(f"{name} was left out: it is neither sound nor subtitles that can be read")
             return None
-        refused = None
+        why = f"{spec.format} cannot hold it"
         if holds(spec, stream.codec_context.codec):
             refused = _refusal(spec, stream)
             if refused is None:
                 return CopiedTrack(container, stream, spec, shift)
+            why = f"{spec.format} refuses it copied: {refused}"
         if stream.type != "audio":
-            because = "" if refused is None else f": {refused}"
-            self.notes.append(f"{name} was left out: {spec.format} cannot hold it{because}")
+            self.notes.append(f"{name} was left out: {why}")
             return None
         try:
             track = EncodedTrack(container, stream, spec, shift)
         except (av.FFmpegError, ValueError) as error:
             self.notes.append(f"{name} was left out: it cannot be encoded anew: {reason(error)}")
             return None
-        if refused is not None:
-            self._refused[stream.index] = refused
+        self._whys[stream.index] = why
         return track
 
     def _note_once(self, note: str) -> None:
