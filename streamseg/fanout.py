@@ -129,6 +129,15 @@ class FanOut:
         stats.position = float(frame.time - self._zero + length)
 
 
+def notes_of(sinks: Sequence[Sink]) -> list[str]:
+    """Return what the sinks have to tell, each once; before what not all of them say stands whose it is."""
+    told: dict[str, list[str]] = {}
+    for sink in sinks:
+        for note in dict.fromkeys(sink.notes):
+            told.setdefault(note, []).append(sink.uri)
+    return [note if len(uris) == len(sinks) else f"{', '.join(uris)}: {note}" for note, uris in told.items()]
+
+
 def _close(sink: Sink) -> None:
     with suppress(SinkClosed):  # a viewer who has left has seen what there was to see
         sink.close()

@@ -11,7 +11,7 @@ import cv2
 from streamseg.compositors import Compositor
 from streamseg.control import Control
 from streamseg.errors import SinkClosed, SourceError, UsageError
-from streamseg.fanout import FanOut
+from streamseg.fanout import FanOut, notes_of
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
 from streamseg.segmenter import Segmenter
@@ -187,6 +187,6 @@ def report(
         reconnects=0,
         failures=stats.failures,
         sinks_failed=stats.sinks_failed,
-        notes=[*source.warnings, *(note for sink in sinks for note in sink.notes)],
+        notes=[*source.warnings, *notes_of(sinks)],
         interrupted=control.stopped,
     )

@@ -71,7 +71,7 @@ def test_an_encoder_chosen_by_the_first_frame_takes_what_it_knows(cli: Cli, tmp_
         SHORT, "-o", tmp_path / "a.webm", "-o", tmp_path / "b.mov", "--effect", "cutout", "--crf", "40"
     )
     assert said.code == 0, said.err
-    assert "b.mov' is written without crf 40: encoder 'prores_ks' knows no crf" in said.err
+    assert "b.mov: written without crf 40: encoder 'prores_ks' knows no crf" in said.err
     with av.open(str(tmp_path / "b.mov")) as container:
         assert container.streams.video[0].codec_context.name == "prores"
 

@@ -35,6 +35,17 @@ def test_report_holds_what_was_promised(cli: Cli, clip: Path, tmp_path: Path) ->
     assert {"wall_s", "fps", "av_offset_ms", "peak_rss_mb", "failures"} <= set(report)
 
 
+def test_a_note_is_said_once_and_names_whose_it_is(cli: Cli, clip: Path, tmp_path: Path) -> None:
+    """Of several outputs those that a note is about stand before it, unless it is about all of them."""
+    one, two, other = (str(tmp_path / name) for name in ("a.webm", "b.webm", "c.mp4"))
+    note = "audio track 1 (aac) was encoded anew: webm cannot hold it"
+    for outputs, told in [([one, two], note), ([one, two, other], f"{one}, {two}: {note}")]:
+        said = cli.run(clip, "-y", *(word for output in outputs for word in ("-o", output)))
+        assert said.code == 0, said.err
+        lines = said.err.splitlines()
+        assert [line for line in lines if note in line] == [f"note: {told}"]
+
+
 @pytest.mark.parametrize("name", ["in.mp4", "out.mp4", "notes.txt", "folder", "nowhere/report.json"])
 def test_report_replaces_nothing_else(cli: Cli, clip: Path, tmp_path: Path, name: str) -> None:
     """--report refuses to replace the input, an output, another file or a folder, or to make folders."""

@@ -188,7 +188,7 @@ class MediaSink(Sink):
             self._encoding, self.unused = usable(before, attempt)
             for option, why in self.unused.items():
                 asked = f"{option} {getattr(before, option)!r}"
-                self.notes.append(f"{self.uri!r} is written without {asked}: {why.partition(';')[0]}")
+                self.notes.append(f"written without {asked}: {why.partition(';')[0]}")
 
     def _open(self, tracks: Tracks) -> None:
         options = dict(self._spec.options)
