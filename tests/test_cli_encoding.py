@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import pytest
 
 from streamseg.sinks import Encoding
+from streamseg.sinks.codecs import Encoder, default_encoder, lossless_encoder
 from tests.commandline import Cli
 from tests.sinking import made_frames, write_frames
 
@@ -74,6 +76,36 @@ def test_an_encoder_chosen_by_the_first_frame_takes_what_it_knows(cli: Cli, tmp_
     assert "b.mov: written without crf 40: encoder 'prores_ks' knows no crf" in said.err
     with av.open(str(tmp_path / "b.mov")) as container:
         assert container.streams.video[0].codec_context.name == "prores"
+
+
+def vp9(encoder: Encoder, **options: str) -> tuple[list[bytes], int]:
+    """Forty pictures from an encoder set up so: its packets, and how many pictures it held back at most."""
+    context = av.CodecContext.create(encoder.name, "w")
+    assert isinstance(context, av.VideoCodecContext)
+    context.width, context.height, context.pix_fmt, context.time_base = 160, 120, "yuv420p", Fraction(1, 30)
+    context.bit_rate, context.options = encoder.bitrate, {**encoder.options, **options}
+    packets: list[bytes] = []
+    held = 0
+    for index, frame in enumerate(made_frames(range(40), size=(160, 120), time_base=Fraction(1, 30))):
+        packets += map(bytes, context.encode(frame.picture))
+        held = max(held, index + 1 - len(packets))
+    return packets + list(map(bytes, context.encode(None))), held
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        default_encoder(Encoding(), "libvpx-vp9"),
+        default_encoder(Encoding(bitrate=300_000), "libvpx-vp9"),
+        lossless_encoder(Encoding(), "libvpx-vp9"),
+    ],
+    ids=["usual", "bitrate", "lossless"],
+)
+def test_vp9_holds_no_pictures_for_nothing(encoder: Encoder) -> None:
+    """VP9 gives each picture out at once, and the same bytes as when it may look 25 pictures ahead."""
+    packets, held = vp9(encoder)
+    assert held == 0
+    assert vp9(encoder, **{"lag-in-frames": "25"}) == (packets, 24)
 
 
 def test_a_bitrate_is_refused_where_it_changes_nothing(tmp_path: Path) -> None:

@@ -32,11 +32,14 @@ _ENCODERS = {
 }
 """Usual names; any encoder of FFmpeg's goes by its own name too."""
 
+_VP9 = {"cpu-used": "5", "row-mt": "1", "lag-in-frames": "1"}
+"""VP9 would hold 24 pictures back, and once more for alpha, of which it makes no use in a single pass."""
+
 _DEFAULTS = {
     "libx264": {"preset": "veryfast", "crf": "20"},
     "libx264rgb": {"preset": "veryfast", "crf": "20"},
     "libx265": {"preset": "veryfast", "crf": "22", "x265-params": "log-level=none"},
-    "libvpx-vp9": {"crf": "30", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
+    "libvpx-vp9": {"crf": "30", "deadline": "good", **_VP9},
     "libvpx": {"crf": "10", "deadline": "good", "cpu-used": "5"},
     "libsvtav1": {"preset": "9", "crf": "30"},
     "prores_ks": {"vendor": "apl0"},
@@ -47,7 +50,7 @@ _DEFAULTS = {
 _LOSSLESS = {
     "libx264rgb": {"preset": "veryfast", "qp": "0"},
     "libx265": {"preset": "veryfast", "x265-params": "log-level=none:lossless=1"},
-    "libvpx-vp9": {"lossless": "1", "cpu-used": "5", "row-mt": "1"},
+    "libvpx-vp9": {"lossless": "1", **_VP9},
 }
 """Options with which an encoder that can also lose something does not."""
 
