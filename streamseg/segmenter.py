@@ -87,7 +87,9 @@ class Segmenter:
         self._runtimes: list[Runtime] = []
         self._used: list[str] = []
         self._say = say
-        self._use(load_runtime(card, name=runtime, threads=threads))
+        self._abandoned = ""
+        """Why no runtime is left."""
+        self._use(load_runtime(card, name=runtime, threads=threads, say=say))
         self._better = self._upgrade() if runtime == "auto" else None
         self.reset()
 
@@ -230,10 +232,13 @@ class Segmenter:
     def _relieved(self) -> str:
         """Let the processor take over from a runtime that has ended; return what to tell of it."""
         failure = self._sight.failure
+        if self._abandoned:
+            raise RuntimeFailure(self._abandoned)
         try:
             self._use(load_runtime(self.card, name=_RESERVE, threads=self._threads))
         except ModelError as missing:
-            raise RuntimeFailure(f"{failure}; nothing can take over: {missing}") from missing
+            self._abandoned = f"{failure}; nothing can take over: {missing}"
+            raise RuntimeFailure(self._abandoned) from missing
         self._fresh = True
         return f"{failure}; the processor takes over"
 

@@ -71,6 +71,14 @@ def test_a_bench_without_a_clip_says_what_to_name(cli: Cli) -> None:
     assert "CLIP is missing; name a video file" in outcome.error
 
 
+@pytest.mark.parametrize("more", [["talk.mp4"], ["--rounds", "2"], ["--soak"]])
+def test_what_would_do_nothing_to_the_gpus_bench_is_refused(cli: Cli, more: list[str]) -> None:
+    """It draws its own pictures: a clip, rounds and the long run belong to the other one."""
+    outcome = cli("bench", "--gpu", *more)
+    assert outcome.code == 2
+    assert outcome.error.endswith("leave CLIP, --rounds and --soak out")
+
+
 def test_the_gpus_bench_measures_every_row(capsys: pytest.CaptureFixture[str]) -> None:
     """On an emulated card: a figure for each of the five, whatever it is worth."""
     with machine():

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 import streamseg
-from streamseg.errors import ModelError
+from streamseg.errors import ModelError, UsageError
 from streamseg.models import find_model
 from streamseg.plans import apart, kept
+from streamseg.runtimes import upgrade
+from streamseg.segmenter import Segmenter
 from tests import networks
 from tests.card_runs import differences, run_network
 from tests.compositing import frame_of, noise
@@ -185,3 +191,41 @@ def test_a_build_in_another_process_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="was stopped"):
         apart.build(find_model("selfie"), lambda: True, folder=tmp_path / "plans")
     assert kept(find_model("selfie"), folder=tmp_path / "plans") is None
+
+
+def test_without_the_kernels_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where NVRTC is missing no plan is built for a GPU that could not be used, and the reason is told."""
+
+    def refuse() -> None:
+        raise UsageError("no libnvrtc was found")
+
+    with machine():
+        assert upgrade.missing() is None
+        monkeypatch.setattr("streamseg.gpu.module.require", refuse)
+        assert upgrade.missing() == "no libnvrtc was found"
+        assert upgrade.upgrade(networks.brightness(tmp_path)) is None
+
+
+def test_one_frame_whose_output_is_no_number_leaves_the_gpu_in_use(tmp_path: Path) -> None:
+    """Its matte is clear and says why; the next frame is the GPU's again, and no other runtime came."""
+    with machine(), Segmenter(networks.reciprocal(tmp_path), runtime="tensorrt", crop="off") as segmenter:
+        mattes = [segmenter(frame_of(flat(level))) for level in (200, 0, 200)]
+        assert segmenter.runtime == "tensorrt"
+    assert [matte.failure for matte in mattes] == [None, "the network's output is not finite", None]
+    assert not mattes[1].alpha.any()
+
+
+def flat(level: int) -> av.VideoFrame:
+    """A grey picture of one brightness."""
+    return av.VideoFrame.from_ndarray(np.full((48, 64), level, np.uint8), format="gray")
+
+
+@needs_tensorrt
+def test_a_builder_ends_with_the_run_it_builds_for(tmp_path: Path) -> None:
+    """Left alone by the process that ordered the plan, it builds no further and keeps nothing."""
+    order = pickle.dumps((find_model("selfie"), tmp_path, 0))
+    command = [sys.executable, "-m", "streamseg.plans.apart"]
+    done = subprocess.run(command, input=order, capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.decode().strip().endswith("the run this plan was for has ended")
+    assert list(tmp_path.glob("*.json")) == []

@@ -18,7 +18,7 @@ from streamseg.errors import SinkError, UsageError, reason
     "--rounds",
     type=whole(low=1),
     metavar="N",
-    default=3,
+    show_default="3",
     help="How often each program runs, in turn.",
 )
 @click.option("--model", default="selfie", metavar="NAME|PATH", help="The network.")
@@ -31,10 +31,14 @@ from streamseg.errors import SinkError, UsageError, reason
     show_default="none",
     help="Write the figures as JSON too; - is stdout.",
 )
-def command(clip: str | None, rounds: int, model: str, soak: bool, gpu: bool, target: str | None) -> None:
+def command(
+    clip: str | None, rounds: int | None, model: str, soak: bool, gpu: bool, target: str | None
+) -> None:
     """Measure how fast streamseg is here with CLIP, beside a plain transcode and the usual script."""
     from streamseg import bench
 
+    if gpu and (clip is not None or rounds is not None or soak):
+        raise UsageError("--gpu measures pictures of its own; leave CLIP, --rounds and --soak out")
     if gpu:
         result = bench.measure_gpu(model=model, say=say)
     elif clip is None:
@@ -42,7 +46,7 @@ def command(clip: str | None, rounds: int, model: str, soak: bool, gpu: bool, ta
             "CLIP is missing; name a video file: streamseg bench talk.mp4, or see streamseg bench --help"
         )
     else:
-        result = bench.measure(clip, rounds=rounds, model=model, soak=soak, say=say)
+        result = bench.measure(clip, rounds=3 if rounds is None else rounds, model=model, soak=soak, say=say)
     if target == "-":
         sys.stdout.write(bench.to_json(result))
         return

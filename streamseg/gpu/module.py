@@ -40,6 +40,12 @@ def fatbin() -> Path:
     return Path(__file__).with_name(f"kernels-{digest()[:16]}.fatbin")
 
 
+def require() -> None:
+    """Raise UsageError where there is neither a build of the kernels nor NVRTC to make one."""
+    if not fatbin().exists():
+        nvrtc.Compiler()
+
+
 def kernels(driver: Any, capability: tuple[int, int]) -> dict[str, Any]:
     """Load all kernels for a card of this compute capability into the current context, prepared to be called.
 

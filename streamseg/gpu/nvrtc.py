@@ -104,5 +104,6 @@ def _wheels() -> Iterator[str]:
     for folder in (Path(path) / place for path in sys.path for place in places):
         for path in (folder / name for name in _NAMES if (folder / name).is_file()):
             for half in folder.glob("*nvrtc-builtins*[0-9]*"):
-                ctypes.CDLL(str(half))
+                with suppress(OSError):
+                    ctypes.CDLL(str(half))
             yield str(path)

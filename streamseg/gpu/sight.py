@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.crop import Box
-from streamseg.errors import GpuFailure
+from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame
 from streamseg.gpu.device import Device
 from streamseg.gpu.engine import Engine
@@ -145,7 +145,7 @@ class _Sighting:
         fault = slot.download("fault", broken, 4)
         slot.wait()
         if fault.view(np.int32)[0]:
-            raise GpuFailure("the network's output is not finite")
+            raise RuntimeFailure("the network's output is not finite")
         return _Seen(
             alpha,
             labels,

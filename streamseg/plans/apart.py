@@ -38,7 +38,7 @@ def build(card: ModelCard, stopping: Callable[[], bool], *, folder: Path | None 
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         start_new_session=True,  # Ctrl-C ends the run, and the run ends the builder
     )
-    order: bytes | None = pickle.dumps((card, folder))
+    order: bytes | None = pickle.dumps((card, folder, os.getpid()))
     told = b""
     try:
         while process.poll() is None:
@@ -47,6 +47,7 @@ def build(card: ModelCard, stopping: Callable[[], bool], *, folder: Path | None 
             with suppress(subprocess.TimeoutExpired):
                 _, told = process.communicate(order, timeout=_LOOK)
             order = None
+        told = told or process.communicate()[1]
         if process.returncode:
             raise ModelError(_last(told) or f"the builder ended with {process.returncode}")
     finally:
@@ -64,8 +65,13 @@ def main() -> int:
     with suppress(AttributeError, OSError):  # no such thing on Windows
         os.nice(10)  # the run goes first
     try:
-        card, folder = pickle.loads(sys.stdin.buffer.read())
-        plans.ensure(card, folder=folder)
+        card, folder, parent = pickle.loads(sys.stdin.buffer.read())
+
+        def watch(_phase: str, _share: float) -> None:
+            if os.getppid() != parent:
+                raise ModelError("the run this plan was for has ended")
+
+        plans.ensure(card, folder=folder, watch=watch)
     except StreamsegError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -135,8 +135,7 @@ def _difference(sidecar: Facts, facts: Facts) -> str:
 
 def _nearest(folder: Path, order: Order) -> str:
     """Say what has changed since the same was built last."""
-    sidecars = sorted(folder.glob(f"{order.stem}*.json"), key=lambda one: one.stat().st_mtime, reverse=True)
-    for path in sidecars:
+    for path in sorted(folder.glob(f"{order.stem}*.json"), key=_written, reverse=True):
         try:
             sidecar = json.loads(path.read_bytes())
         except (OSError, ValueError):
@@ -144,6 +143,14 @@ def _nearest(folder: Path, order: Order) -> str:
         if isinstance(sidecar, dict) and not _difference(sidecar, order.wanted):
             return _difference(sidecar, order.surroundings) or "it is gone"
     return "there is none yet"
+
+
+def _written(path: Path) -> float:
+    """When a file was written; another process may have removed it."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _require_gpu(order: Order) -> None:

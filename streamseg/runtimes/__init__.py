@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -19,22 +20,29 @@ RUNTIMES = {
     "onnxruntime": "streamseg.runtimes.onnxruntime:OnnxRuntime",
     "null": "streamseg.runtimes.null:NullRuntime",
 }
-"""Name -> module and class; the class takes `(card, threads)` and raises ModelError when it cannot load."""
+"""Name -> module and class; the class takes `(card, threads, say)` and raises ModelError where it cannot."""
 
 
-def load_runtime(card: ModelCard, *, name: str = "auto", threads: int | None = None) -> Runtime:
+def load_runtime(
+    card: ModelCard,
+    *,
+    name: str = "auto",
+    threads: int | None = None,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Runtime:
     """Load a card's network; the caller closes it.
 
     `auto` takes the best runtime that loads at once; TensorRT is one if there is a GPU with a plan that fits.
-    `threads`: CPU threads the network may use; None leaves half of the machine to decoder and encoder. Raises
-    UsageError (unknown name, or a package is missing), ModelError (nothing loads) and GpuFailure.
+    `threads`: CPU threads the network may use; None leaves half of the machine to decoder and encoder. `say`
+    is told in a line what takes long, such as building a plan. Raises UsageError (unknown name, or a package
+    is missing), ModelError (nothing loads) and GpuFailure.
     """
     if name != "auto" and name not in RUNTIMES:
         raise UsageError(f"no runtime {name!r}; known: {', '.join(['auto', *RUNTIMES])}")
     failures = []
     for candidate in _automatic(card) if name == "auto" else (name,):
         try:
-            return _load(candidate, card, threads)
+            return _load(candidate, card, threads, say)
         except StreamsegError as error:
             failures.append((candidate, error))
     if len(failures) == 1:
@@ -52,7 +60,7 @@ def _automatic(card: ModelCard) -> tuple[str, ...]:
     return ("tensorrt", "onnxruntime") if ready(card) else ("onnxruntime",)
 
 
-def _load(name: str, card: ModelCard, threads: int | None) -> Runtime:
+def _load(name: str, card: ModelCard, threads: int | None, say: Callable[[str], None]) -> Runtime:
     module, _, kind = RUNTIMES[name].partition(":")
-    runtime: Runtime = getattr(import_module(module), kind)(card, threads)
+    runtime: Runtime = getattr(import_module(module), kind)(card, threads, say)
     return runtime

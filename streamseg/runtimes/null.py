@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,12 @@ class NullRuntime(Runtime):
 
     name = "null"
 
-    def __init__(self, card: ModelCard, threads: int | None = None) -> None:  # noqa: ARG002  (has no threads)
+    def __init__(
+        self,
+        card: ModelCard,
+        threads: int | None = None,  # noqa: ARG002  (has none)
+        say: Callable[[str], None] = lambda _line: None,  # noqa: ARG002  (nothing takes long)
+    ) -> None:
         """Draw the disc once; needs no weights."""
         self._outputs: dict[str, NDArray[np.generic]] = {card.output.name: _scores(card)}
         for state in card.states:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,12 @@ class OnnxRuntime(Runtime):
 
     name = "onnxruntime"
 
-    def __init__(self, card: ModelCard, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        threads: int | None = None,
+        say: Callable[[str], None] = lambda _line: None,  # noqa: ARG002  (nothing takes long)
+    ) -> None:
         """Load the card's verified weights; raises ModelError unless they are the network it describes."""
         self._session = _session(card, threads)
         self._dtypes = _checked_inputs(card, self._session)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from streamseg import plans
-from streamseg.errors import ModelError
-from streamseg.gpu import driver
+from streamseg.errors import ModelError, StreamsegError
+from streamseg.gpu import driver, module
 from streamseg.handoff import Job
 from streamseg.models.card import ModelCard
 from streamseg.plans import apart, package
@@ -26,7 +26,8 @@ def missing() -> str | None:
         return "needs PyCUDA; install it: pip install pycuda"
     try:
         package.installed(found.gpu)
-    except ModelError as error:
+        module.require()
+    except StreamsegError as error:
         return str(error)
     return None
 
@@ -48,6 +49,8 @@ def upgrade(card: ModelCard) -> Job[Runtime] | None:
         from streamseg.runtimes.tensorrt import TensorrtRuntime
 
         apart.build(card, stopping)
+        if stopping():
+            raise ModelError("nobody waits for it any more")
         return TensorrtRuntime(card)
 
     return Job(make, name="upgrade")

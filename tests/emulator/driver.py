@@ -174,7 +174,9 @@ def driver(card: Card) -> ModuleType:
 def emulated(card: Card) -> Iterator[Card]:
     """Let `import pycuda.driver` find this card, whose kernels need no compiling."""
     library()
-    compiled, kernel_module.compiled = kernel_module.compiled, lambda capability, folder=None: b"emulated"
+    kept = kernel_module.compiled, kernel_module.require
+    kernel_module.compiled = lambda capability, folder=None: b"emulated"
+    kernel_module.require = lambda: None
     package, before = (
         ModuleType("pycuda"),
         {name: sys.modules.get(name) for name in ("pycuda", "pycuda.driver")},
@@ -184,7 +186,7 @@ def emulated(card: Card) -> Iterator[Card]:
     try:
         yield card
     finally:
-        kernel_module.compiled = compiled
+        kernel_module.compiled, kernel_module.require = kept
         for name, module in before.items():
             if module is None:
                 sys.modules.pop(name, None)
