@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -45,6 +46,26 @@ def test_every_effect_is_within_two_codes(name: str, tmp_path: Path) -> None:
         assert differences(frame, other).max() <= 2
     assert not found.card.leaks
     assert len(found.card.threads) == 1
+
+
+def test_a_background_deleted_meanwhile_is_still_shown(tmp_path: Path) -> None:
+    """The processor, which has it open, paints the run; nothing fails."""
+    beach, card = tmp_path / "beach.png", networks.brightness(tmp_path)
+    cv2.imwrite(str(beach), np.full((36, 64, 3), (200, 120, 40), np.uint8))
+    recipe = streamseg.effect("replace", background=str(beach))
+    with (
+        machine(),
+        streamseg.Segmenter(card, runtime="tensorrt") as segmenter,
+        streamseg.open_compositor(recipe) as compositor,
+        streamseg.open_compositor(recipe, device="cpu") as other,
+    ):
+        beach.unlink()
+        frame = frame_of(noise(64, 36, "yuv420p"))
+        matte = segmenter(frame)
+        assert matte.held is not None
+        assert differences(compositor(frame, matte), other(frame, matte)).max() == 0
+        assert matte.failure is None
+        matte.held = None
 
 
 @pytest.mark.parametrize("name", EFFECTS)
