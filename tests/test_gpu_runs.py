@@ -68,8 +68,14 @@ def test_a_background_deleted_meanwhile_is_still_shown(tmp_path: Path) -> None:
         matte.held = None
 
 
-@pytest.mark.parametrize("name", EFFECTS)
-@pytest.mark.parametrize("model", ["selfie", "rvm", "deeplab-voc"])
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        *(("selfie", name) for name in EFFECTS),
+        *(("rvm", name) for name in ("silhouette", "cutout", "trail")),
+        *(("deeplab-voc", name) for name in ("overlay", "labels", "replace")),
+    ],
+)
 def test_real_networks_make_the_same_pictures(model: str, name: str, request: pytest.FixtureRequest) -> None:
     """Tracked crops, smoothing, states, classes; only on edges do samples differ by more than two codes."""
     card, recipe = network(model, request), streamseg.effect(name)
