@@ -191,8 +191,8 @@ def test_frames_of_another_size_are_fitted_into_the_first(
 
 def test_an_encoder_that_refuses_is_named(tmp_path: Path) -> None:
     """A size the encoder cannot do is one line with the encoder, the size and a way out; nothing is left."""
-    with pytest.raises(SinkError, match=r"encoder 'libsvtav1' refuses 2x2 yuv420p; try another codec"):
-        write_frames(tmp_path / "out.mp4", made_frames([0], size=(2, 2)), encoding=Encoding(codec="av1"))
+    with pytest.raises(SinkError, match=r"encoder 'libx265' refuses 2x64 yuv420p; try another codec"):
+        write_frames(tmp_path / "out.mp4", made_frames([0], size=(2, 64)), encoding=Encoding(codec="hevc"))
     assert list(tmp_path.iterdir()) == []
 
 
