@@ -38,7 +38,8 @@ def build(path: Path, architectures: Sequence[int] = ARCHITECTURES) -> str:
     targets.append(f"-gencode=arch=compute_{oldest},code=compute_{oldest}")
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         made = Path(folder) / "kernels.fatbin"
-        command = [compiler, "-fatbin", *FLAGS, *_WARNINGS, *targets, "-o", str(made), str(SOURCE)]
+        command = [compiler, "-fatbin", "--threads=0", *FLAGS, *_WARNINGS, *targets]  # as many as cores
+        command += ["-o", str(made), str(SOURCE)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             said = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
