@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -83,8 +83,8 @@ class Compiler:
             raise RuntimeFailure(f"NVRTC failed: {self._library.nvrtcGetErrorString(status).decode()}")
 
 
-def _strings(texts: object) -> ctypes.Array[ctypes.c_char_p]:
-    encoded = [text.encode() for text in texts]  # type: ignore[attr-defined]
+def _strings(texts: Iterable[str]) -> ctypes.Array[ctypes.c_char_p]:
+    encoded = [text.encode() for text in texts]
     return (ctypes.c_char_p * len(encoded))(*encoded)
 
 
