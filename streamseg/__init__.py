@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from streamseg.models import ModelCard, available_models, find_model, import_model
     from streamseg.pipeline import run
     from streamseg.segmenter import Segmenter
+    from streamseg.settings import Settings
     from streamseg.sinks import Encoding, Sink, open_sink
     from streamseg.sources import Source, open_source
     from streamseg.stats import Report, Stats
@@ -71,6 +72,7 @@ _HOME = {
     "import_model": "models",
     "run": "pipeline",
     "Segmenter": "segmenter",
+    "Settings": "settings",
     "Encoding": "sinks",
     "Sink": "sinks",
     "open_sink": "sinks",
@@ -96,6 +98,7 @@ __all__ = [
     "Report",
     "RuntimeFailure",
     "Segmenter",
+    "Settings",
     "Sink",
     "SinkClosed",
     "SinkError",

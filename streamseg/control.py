@@ -1,67 +1,123 @@
-"""What a viewer may ask of a run while it goes on: stop, pause, another effect. Each takes effect on the next
-frame."""
+"""What a viewer may ask of a run while it goes on: stop, pause, freeze, hide all, other settings. Each takes
+effect on the next frame."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
-from streamseg.compositors import Compositor, open_compositor
+from streamseg.compositors import Compositor
 from streamseg.effects import Recipe
+from streamseg.errors import StreamsegError
 from streamseg.frame import Frame, Matte
+from streamseg.handoff import Job, OneAtATime
+from streamseg.refusal import Refused
 from streamseg.segmenter import Segmenter
+from streamseg.settings import Settings
+from streamseg.setups import OpenSegmenter, Setup, Setups
+from streamseg.sources.upright import copied
+from streamseg.stats import Stats
 
 _LONGEST_WAIT = 0.02
 """Seconds between looks at the keyboard while a frame is not yet due."""
 
 
 class Control:
-    """The strings of one run. Any thread may pull them; assignments are atomic, so no lock is needed."""
+    """The strings of one run. Any thread may pull them; assignments are atomic, and changes take turns."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings | None = None, open_segmenter: OpenSegmenter | None = None) -> None:
+        """`settings`: what segmenter and compositor of the run were opened with, so that `change` knows what
+        stays. `open_segmenter` loads the network of other settings; by default as the first one runs."""
+        self.settings = settings or Settings()
+        """Those in use, or about to be."""
         self.paused = False
+        """No frame is passed on."""
+        self.frozen = False
+        """The picture that is shown stays; time and sound go on."""
+        self.panic = False
+        """The background only, or black where it is made of the camera's picture."""
         self.stopped = False
         self.stuck = False
         """A stage is left behind in a library that does not return."""
-        self._stop: Callable[[], None] = lambda: None
         self.lingering = False
         """All stills have been read; the last one stays for its viewer."""
-        self._wanted: Compositor | None = None
+        self._stop: Callable[[], None] = lambda: None
+        self._open_segmenter = open_segmenter or self._alike
+        self._turn = OneAtATime()
+        self._jobs: list[Job[None]] = []
         self._changes = 0
-        self._opened: list[Compositor] = []
+        self._refused = Refused()
+        self._shown: Frame | None = None
 
-    def begin(self, segmenter: Segmenter, compositor: Compositor, stop: Callable[[], None]) -> None:
+    def begin(
+        self, segmenter: Segmenter, compositor: Compositor, stats: Stats, stop: Callable[[], None]
+    ) -> None:
         """Tie these strings to a run (called by it)."""
-        self._segmenter, self._compositor, self._stop = segmenter, compositor, stop
-        self._order_labels()
+        self._setups, self._stats, self._stop = Setups(segmenter, compositor), stats, stop
         if self.stopped:
             stop()
 
     @property
     def effect(self) -> str:
         """Name of the effect in use."""
-        return self._compositor.recipe.name
+        return self._setups.now.compositor.recipe.name
 
     @property
     def recipe(self) -> Recipe:
         """The recipe in use, or about to be."""
-        return (self._wanted or self._compositor).recipe
+        return self._setups.last.compositor.recipe
+
+    @property
+    def segmenters(self) -> list[Segmenter]:
+        """Those used so far, in turn."""
+        return self._setups.segmenters
 
     def stop(self) -> None:
         """End the run in an orderly way: what has been written is finished. Safe in a signal handler."""
         self.stopped = True
         self._stop()
 
+    def change(self, values: Mapping[str, object]) -> None:
+        """Change settings, by name, to values as JSON holds them.
+
+        Returns once all is ready for the next frame: a network is loaded and has run, a background is open.
+        What is wrong is raised to whoever asked, as a StreamsegError, and nothing has changed then.
+        """
+        with self._turn:
+            wanted = self.settings.changed(values)
+            self._setups.ask(wanted, self._open_segmenter)
+            self.settings = wanted
+            self._changes += 1
+
+    def change_soon(self, values: Mapping[str, object], complain: Callable[[str], None]) -> None:
+        """The same without waiting; what is wrong is told to `complain`, on a thread of its own."""
+
+        def change(_stopping: Callable[[], bool]) -> None:
+            try:
+                self.change(values)
+            except StreamsegError as error:
+                complain(str(error))
+
+        self._jobs = [job for job in self._jobs if not job.ready]
+        self._jobs.append(Job(change, name="change"))
+
     def show(self, recipe: Recipe) -> None:
-        """Change the effect. Its background is opened here, so what is wrong with it is raised to whoever
-        asked."""
-        compositor = open_compositor(
-            recipe, classes=self._segmenter.classes, foreground=self._segmenter.named
-        )
-        self._opened.append(compositor)
-        self._wanted = compositor
-        self._changes += 1
+        """Show another recipe, whatever the settings say; as `change`."""
+        with self._turn:
+            self._setups.show(recipe)
+            self._changes += 1
+
+    def figures(self) -> dict[str, object]:
+        """Return how the run goes, ready for JSON: of the last seconds, but counts of all frames."""
+        now = self._setups.now
+        return {
+            **self._stats.figures(),
+            "model": now.segmenter.card.name,
+            "runtime": now.segmenter.runtime,
+            "effect": now.compositor.recipe.name,
+        }
 
     def linger(self, stills: Iterable[Frame], watched: Callable[[], bool]) -> Iterator[Frame]:
         """The same stills; then, while somebody watches, the last one again for each effect asked for (the
@@ -76,22 +132,33 @@ class Control:
                 yield replace(last, again=True)
             time.sleep(_LONGEST_WAIT)
 
-    def compose(self, frame: Frame, matte: Matte) -> Frame:
-        """Paint a frame with the effect in use (the compositor's thread)."""
-        wanted = self._wanted
-        if wanted is not None and (
-            matte.labels is not None or matte.failure or not wanted.recipe.needs_labels
-        ):
-            self._compositor = wanted
-            if self._wanted is wanted:
-                self._wanted = None
-        self._order_labels()
-        return self._compositor(frame, matte)
+    def setup(self) -> Setup:
+        """Return what the next frame is segmented and painted with (the segmenter's thread)."""
+        return self._setups.take()
 
-    def _order_labels(self) -> None:
-        """Have label maps made as long as one in use needs them, and for one that waits for the first."""
-        ahead = self._wanted or self._compositor
-        self._segmenter.labels = self._compositor.recipe.needs_labels or ahead.recipe.needs_labels
+    def compose(self, frame: Frame, matte: Matte, compositor: Compositor) -> Frame:
+        """Return a frame as the viewer shall see it (the compositor's thread).
+
+        Raises RuntimeFailure where the settings end the run at a frame that could not be segmented.
+        """
+        self._setups.painting(compositor)
+        if self.panic:
+            return self._refused.hidden(frame, compositor)
+        shown = self._shown
+        if self.frozen and shown is not None and shown.size == frame.size:
+            return frame.with_picture(copied(shown.picture))
+        self._shown = painted = self._painted(frame, matte, compositor)
+        return painted
+
+    def _painted(self, frame: Frame, matte: Matte, compositor: Compositor) -> Frame:
+        painted = compositor(frame, matte)
+        if matte.failure is None:
+            return painted
+        return self._refused.failed(frame, matte, painted, compositor.recipe, self.settings.fail)
+
+    def _alike(self, settings: Settings) -> Segmenter:
+        """Load a network to run as the first one of this run was asked to."""
+        return self._setups.now.segmenter.alike(settings.model)
 
     def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:
         """The same frames, held back while paused and, if `wait`, until each is due by the clock."""
@@ -113,6 +180,9 @@ class Control:
             yield frame
 
     def close(self) -> None:
-        """Close the compositors opened by `show`."""
-        for compositor in self._opened:
-            compositor.close()
+        """Close what was opened for changes; after the run, before what was given to it is closed."""
+        for job in self._jobs:
+            with suppress(StreamsegError):  # its asker has been told
+                job.result()
+        self._refused.close()
+        self._setups.close()

@@ -123,8 +123,7 @@ class FanOut:
         if stats.first_frame is None:
             stats.first_frame = now
             self._zero = frame.time
-        stats.frames_out += 1
-        stats.latency.add(now - frame.captured)
+        stats.shown(now - frame.captured)
         length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
         stats.position = float(frame.time - self._zero + length)
 

@@ -1,5 +1,5 @@
 """All threads and locks: Handoff, the boundary between two stages; Stages, which owns a run's threads; Job,
-work in the background."""
+work in the background; OneAtATime, for callers who take turns."""
 
 from __future__ import annotations
 
@@ -156,6 +156,21 @@ class Stages:
         end = time.monotonic() + (limit or 0)
         for thread in self._threads:
             thread.join(None if limit is None else max(0, end - time.monotonic()))
+
+
+class OneAtATime:
+    """A `with` block that one thread at a time may be in."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
 
 
 class Job(Generic[T]):

@@ -10,7 +10,7 @@ import cv2
 
 from streamseg.compositors import Compositor
 from streamseg.control import Control
-from streamseg.errors import SinkClosed, SourceError, UsageError
+from streamseg.errors import RuntimeFailure, SinkClosed, SourceError, UsageError
 from streamseg.fanout import FanOut, notes_of
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
@@ -58,16 +58,16 @@ def run(
             source.interrupt()
             outputs.interrupt()
 
-        control.begin(segmenter, compositor, stop)
+        control.begin(segmenter, compositor, stats, stop)
         check_classes(segmenter, compositor)
         read = captured(source, stats)
         if source.stills:
             read = control.linger(read, lambda: outputs.paces and not source.interrupted)
         frames = stages.prefetch(read, name="capture", leaky=source.live)
-        pairs = stages.prefetch(segmented(frames, segmenter, stats), name="engine", leaky=source.live)
+        found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=source.live)
         idle = outputs.idle if outputs.paces else None
         finished = stages.prefetch(
-            composited(pairs, control, stats), name="effect", leaky=source.live, idle=idle
+            composited(found, control, stats), name="effect", leaky=source.live, idle=idle
         )
         try:
             for frame in control.paced(finished, outputs.idle, wait=outputs.paces and not source.live):
@@ -78,12 +78,12 @@ def run(
         except SinkClosed:
             if not (control.lingering and stats.frames_out + stats.frames_dropped == stats.frames_in):
                 control.stop()
-        except SourceError:
+        except (SourceError, RuntimeFailure):
             outputs.keep()
             raise
         outputs.finish(source, interrupted=control.stopped)
     control.stuck = stages.running
-    return report(source, segmenter, control, sinks, stats)
+    return report(source, control, sinks, stats)
 
 
 def check_classes(segmenter: Segmenter, compositor: Compositor) -> None:
@@ -117,21 +117,26 @@ def captured(source: Source, stats: Stats) -> Iterator[Frame]:
         yield frame
 
 
-def segmented(frames: Iterable[Frame], segmenter: Segmenter, stats: Stats) -> Iterator[tuple[Frame, Matte]]:
-    """Each frame with its own matte."""
+def segmented(
+    frames: Iterable[Frame], control: Control, stats: Stats
+) -> Iterator[tuple[Frame, Matte, Compositor]]:
+    """Each frame with its own matte, and what paints both."""
     for frame in frames:
+        setup = control.setup()
         with stats.timed("segment"):
-            matte = segmenter(frame)
+            matte = setup.segmenter(frame)
         if matte.failure:
             stats.fail(matte.failure)
-        yield frame, matte
+        yield frame, matte, setup.compositor
 
 
-def composited(pairs: Iterable[tuple[Frame, Matte]], control: Control, stats: Stats) -> Iterator[Frame]:
+def composited(
+    found: Iterable[tuple[Frame, Matte, Compositor]], control: Control, stats: Stats
+) -> Iterator[Frame]:
     """Each frame as the viewer shall see it."""
-    for frame, matte in pairs:
+    for frame, matte, compositor in found:
         with stats.timed("composite"):
-            finished = control.compose(frame, matte)
+            finished = control.compose(frame, matte, compositor)
         if matte.failure:
             stats.frames_failed += not frame.again
             stats.fail(matte.failure)
@@ -150,9 +155,7 @@ def timed(items: Iterable[T], stats: Stats, stage: str) -> Iterator[T]:
         yield item  # type: ignore[misc]  # it is no T only at the end
 
 
-def report(
-    source: Source, segmenter: Segmenter, control: Control, sinks: Sequence[Sink], stats: Stats
-) -> Report:
+def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats) -> Report:
     """Sum a run up that has ended, well or not."""
     sounds = {sink.audio for sink in sinks}
     shifts = [sink.av_offset_ms for sink in sinks if sink.av_offset_ms is not None]
@@ -160,8 +163,8 @@ def report(
     return Report(
         source=source.uri,
         sinks=[sink.uri for sink in sinks],
-        model=segmenter.card.name,
-        runtime=segmenter.runtime,
+        model=", then ".join(segmenter.card.name for segmenter in control.segmenters),
+        runtime=", then ".join(dict.fromkeys(segmenter.runtime for segmenter in control.segmenters)),
         effect=control.effect,
         frames_in=stats.frames_in,
         frames_out=stats.frames_out,

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from streamseg import mattes
+from streamseg.choice import Choice, choose
 from streamseg.crop import Box, grain, placed
 from streamseg.errors import ModelError, RuntimeFailure, UsageError, reason
 from streamseg.frame import Frame, LabelMap, Matte
@@ -29,7 +30,6 @@ from streamseg.tracking import Look, Tracker, closer
 if TYPE_CHECKING:
     from streamseg.gpu.surface import OnCard
 
-_EVERY = "all"
 _FASTEST = "tensorrt"
 _RESERVE = "onnxruntime"
 """Takes over when the GPU fails."""
@@ -66,23 +66,16 @@ class Segmenter:
         over: with "auto" and a GPU that has no plan yet, the processor runs the network until one is built.
         Raises UsageError, ModelError and GpuFailure.
         """
-        _require("crop", crop, ("auto", "off"))
-        _require("refine", refine, ("off", "guided"))
         card = find_model(card) if isinstance(card, str) else card
-        classes = (classes,) if isinstance(classes, str) else classes
         self.card = card
         self.classes = card.classes
-        self.foreground = chosen_classes(card, classes)
-        self.named = self.foreground if classes else ()
         self.labels = labels
-        self._chosen = [card.classes.index(name) for name in self.foreground]
-        self._closely = crop == "auto" and _croppable(card, self.foreground)
-        self._refined = refine == "guided"
-        self._smoothing = Smoothing(_usual_smoothing(card) if smooth is None else smooth)
+        self.choice = choose(card, classes=classes, smooth=smooth, crop=crop, refine=refine)
+        self._smoothing = Smoothing(self.choice.smooth)
         self._luma = Scaler()
         self._aspect = card.input.width / card.input.height
         self._size = (1, 1)
-        self._threads = threads
+        self._runtime, self._threads = runtime, threads
         self._closed = False
         self._runtimes: list[Runtime] = []
         self._used: list[str] = []
@@ -92,6 +85,16 @@ class Segmenter:
         self._use(load_runtime(card, name=runtime, threads=threads, say=say))
         self._better = self._upgrade() if runtime == "auto" else None
         self.reset()
+
+    @property
+    def foreground(self) -> tuple[str, ...]:
+        """Names of the classes a matte is made of."""
+        return self.choice.foreground
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The same where they were asked for by name; else none."""
+        return self.choice.named
 
     @property
     def runtime(self) -> str:
@@ -116,6 +119,21 @@ class Segmenter:
             return self._segmented(frame)
         except RuntimeFailure as error:
             return self._failed(self._recovered(error))
+
+    def alike(self, card: ModelCard | str) -> Segmenter:
+        """Load another network, to be run as this one was asked to; the caller closes it."""
+        return Segmenter(card, runtime=self._runtime, threads=self._threads, say=self._say)
+
+    def adjust(self, choice: Choice) -> None:
+        """Go on with another choice from the next frame on; what is remembered stays if it has a meaning."""
+        before, self.choice = self.choice, choice
+        self._sight.chosen = choice.ids
+        if choice.smooth != before.smooth:
+            self._smoothing = Smoothing(choice.smooth)
+        if choice.ids != before.ids:
+            self._smoothing.reset()
+        if choice.closely != before.closely:
+            self._tracker.restart()
 
     def reset(self) -> None:
         """Forget what was remembered from earlier frames."""
@@ -148,7 +166,7 @@ class Segmenter:
             self._sight.remember(blank(self.card))
             self._fresh = False
         look = self._sight.at(frame, labels=self.labels)
-        if not self._closely:
+        if not self.choice.closely:
             seen = look(self._tracker.whole)
         elif frame.name is not None:
             seen = closer(look, frame.size, self._aspect)
@@ -166,7 +184,7 @@ class Segmenter:
 
     def _held(self, seen: Look) -> OnCard | None:
         """What is on the GPU as it is here: not a matte that was changed since."""
-        if seen.held is not None and (self._smoothing.strength or self._refined):
+        if seen.held is not None and (self._smoothing.strength or self.choice.refined):
             return replace(seen.held, alpha=None)
         return seen.held
 
@@ -174,7 +192,7 @@ class Segmenter:
         """The matte of the frame from that of the view."""
         whole = view == self._tracker.whole
         step = grain(view, frame.size, alpha.shape[::-1])
-        if self._refined:
+        if self.choice.refined:
             size = view.width // step[0], view.height // step[1]
             alpha = mattes.refine(alpha, self._luma(frame.picture, size, "gray", None if whole else view)[0])
         return alpha if whole else placed(alpha, view, frame.size, step)
@@ -184,7 +202,7 @@ class Segmenter:
         labels = seen.labels()
         if view == self._tracker.whole:
             return labels
-        nobody = next(index for index in range(len(self.classes)) if index not in self._chosen)
+        nobody = next(index for index in range(len(self.classes)) if index not in self.choice.ids)
         everywhere = np.full((height, width), nobody, np.uint8)
         everywhere[view.y : view.y + view.height, view.x : view.x + view.width] = labels
         return everywhere
@@ -193,7 +211,7 @@ class Segmenter:
         """Run the network there from now on."""
         self._runtimes.append(runtime)
         self._used.append(runtime.name)
-        self._sight = runtime.sight(self.card, self._chosen)
+        self._sight = runtime.sight(self.card, self.choice.ids)
 
     def _upgrade(self) -> Job[Runtime] | None:
         """Begin to make a faster runtime ready, if there is one."""
@@ -246,34 +264,3 @@ class Segmenter:
         width, height = self._size
         labels = np.zeros((height, width), np.uint8) if self.labels else None
         return Matte(np.zeros((self.card.input.height, self.card.input.width), np.uint8), labels, failure=why)
-
-
-def chosen_classes(card: ModelCard, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes a matte is made of, in the card's order; raises UsageError for an unknown name."""
-    if not names:
-        return card.foreground
-    if list(names) == [_EVERY] and _EVERY not in card.classes:
-        return tuple(name for name in card.classes if name != "background")
-    for name in names:
-        if name not in card.classes:
-            known = ", ".join(card.classes)
-            raise UsageError(f"no class {name!r} in model {card.name!r}; it knows: {known} (or 'all')")
-    return tuple(name for name in card.classes if name in names)
-
-
-def _usual_smoothing(card: ModelCard) -> float:
-    """With 0.4 flicker (dtSSD) fell on all of six sequences, by up to 4 %, and no IoU fell.
-
-    The boundary F rose by 0.002 on one, fell by 0.001 on another (BMX rider), and stayed on the others.
-    """
-    return 0.0 if card.states else 0.4
-
-
-def _croppable(card: ModelCard, chosen: Sequence[str]) -> bool:
-    """Whether what lies outside a box around the chosen classes is known: two classes, nothing remembered."""
-    return len(card.classes) == 2 and tuple(chosen) == card.foreground and not card.states
-
-
-def _require(option: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise UsageError(f"no {option} {value!r}; known: {', '.join(known)}")

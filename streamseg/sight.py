@@ -30,6 +30,9 @@ Glance: TypeAlias = Callable[[Box], Look]
 class Sight(ABC):
     """A network that looks at frames. One thread uses it at a time; who opened its runtime closes that."""
 
+    chosen: Sequence[int]
+    """Ids of the classes a matte is made of; may be changed between frames."""
+
     @property
     def failure(self) -> str | None:
         """What ended it for good; another one has to take over."""
@@ -53,7 +56,7 @@ class HostSight(Sight):
 
     def __init__(self, runtime: Runtime, card: ModelCard, chosen: Sequence[int]) -> None:
         """`chosen`: ids of the classes a matte is made of."""
-        self._runtime, self._card, self._chosen = runtime, card, chosen
+        self._runtime, self._card, self.chosen = runtime, card, chosen
         self._input = NetworkInput(card.input)
         self._reader = ScoreReader(card)
         self._states: dict[str, NDArray[np.generic]] = {}
@@ -89,7 +92,7 @@ class HostSight(Sight):
             total = scores.sum(dtype=np.float64)
         if not np.isfinite(total):
             raise RuntimeFailure("the network's output is not finite")
-        share = self._reader.alpha(scores, placement, self._chosen)
+        share = self._reader.alpha(scores, placement, self.chosen)
         # The next look may overwrite the runtime's outputs.
         kept = scores.copy() if labels else scores
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from streamseg.recent import Recent
+
 
 class Quantiles:
     """Quantiles of any number of durations in constant memory: logarithmic bins 2 % wide, from 1 microsecond
@@ -71,6 +73,8 @@ class Stats:
     latency: Quantiles = field(default_factory=Quantiles)
     position: float = 0.0
     """Seconds of the stream that have reached the sinks."""
+    recent_stages: dict[str, Recent] = field(default_factory=dict)
+    recent_latency: Recent = field(default_factory=Recent)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -79,7 +83,32 @@ class Stats:
         try:
             yield
         finally:
-            self.stages.setdefault(stage, Quantiles()).add(time.perf_counter() - start)
+            took = time.perf_counter() - start
+            self.stages.setdefault(stage, Quantiles()).add(took)
+            self.recent_stages.setdefault(stage, Recent()).add(took)
+
+    def shown(self, latency: float) -> None:
+        """Count a frame that has reached the sinks, so many seconds after it was captured."""
+        self.frames_out += 1
+        self.latency.add(latency)
+        self.recent_latency.add(latency)
+
+    def figures(self) -> dict[str, object]:
+        """Return how the run goes, ready for JSON: rates and times of the last seconds, counts of all."""
+        return {
+            "fps": self.recent_latency.rate(),
+            "latency_ms": self.recent_latency.milliseconds(0.5, 0.95, 0.99),
+            "stage_ms": {
+                stage: recent.milliseconds(0.5, 0.95) for stage, recent in self.recent_stages.copy().items()
+            },
+            "frames_in": self.frames_in,
+            "frames_out": self.frames_out,
+            "frames_dropped": self.frames_dropped,
+            "frames_failed": self.frames_failed,
+            "position_s": round(self.position, 3),
+            "wall_s": round(self.wall, 3),
+            "failures": list(self.failures),
+        }
 
     def fail(self, what: str) -> None:
         """Note a failure that the run survived; the first of each kind is kept."""

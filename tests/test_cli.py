@@ -20,6 +20,7 @@ from streamseg.cli.options import run_parameters
 from streamseg.effects import EFFECTS, Blurred, Outline, effect
 from streamseg.models import find_model
 from streamseg.segmenter import Segmenter
+from streamseg.settings import Settings
 from streamseg.sources import open_source
 from tests.commandline import PROJECT, Cli
 
@@ -224,7 +225,7 @@ def test_misuse_is_answered_in_one_line(
 
 def test_help_tells_the_real_defaults() -> None:
     """Every default in the help, given to click or only told, is the one the library would use."""
-    sources = effect, Segmenter, find_model, open_source
+    sources = effect, Segmenter, find_model, open_source, Settings
     real = {
         name: parameter.default
         for source in sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 
 import streamseg
 from streamseg.cli.keys import Keys
-from streamseg.cli.request import Request
 from streamseg.frame import Frame
+from streamseg.settings import Settings
 from tests.clips import gradient
 from tests.doubles import ListSink, ListSource
 
@@ -51,26 +52,16 @@ class Pressed(ListSink):
         self.on_key(key)
 
 
-def request(**options: object) -> Request:
-    """A request for the defaults, but for `options`."""
-    from streamseg.cli.options import run_parameters
-
-    names = [str(option.name) for option in run_parameters()]
-    defaults = {"effect": "silhouette", "background_fit": "crop", "invert": False, "feather": 0.0}
-    return Request(**{**dict.fromkeys(names), **defaults, **options})  # type: ignore[arg-type]
-
-
-def pressed(keys: dict[int, str], folder: Path, **options: object) -> Pressed:
+def pressed(keys: dict[int, str], folder: Path, **options: Any) -> Pressed:
     """Show LAST frames to a viewer who presses `keys` (by number of the frame); return the window."""
-    asked = request(**options)
+    settings = Settings(**options)
     window = Pressed(keys)
-    control = streamseg.Control()
-    Keys(asked, control, folder).listen([ListSink(), window])
+    control = streamseg.Control(settings)
+    Keys(control, folder).listen([ListSink(), window])
     source = ListSource(range(0, LAST * 40, 40))
-    recipe = asked.recipe()
     with (
         streamseg.Segmenter("selfie", runtime="null") as segmenter,
-        streamseg.open_compositor(recipe, classes=segmenter.classes) as compositor,
+        streamseg.open_compositor(settings.recipe(strict=True), classes=segmenter.classes) as compositor,
     ):
         streamseg.run(source, segmenter, compositor, [window], control=control)
     assert len(window.frames) == LAST
@@ -151,7 +142,7 @@ def test_a_background_that_has_gone_is_told(tmp_path: Path, capsys: pytest.Captu
     """An effect that cannot be opened leaves the one in use."""
     background = tmp_path / "beach.png"
     cv2.imwrite(str(background), gradient(64, 48, 0))
-    asked = {"background": str(background), "effect": "replace"}
+    settings = Settings(background=str(background), effect="replace")
 
     class Vanishing(Pressed):
         def press(self, key: str) -> None:
@@ -159,11 +150,11 @@ def test_a_background_that_has_gone_is_told(tmp_path: Path, capsys: pytest.Captu
             super().press(key)
 
     window = Vanishing({5: "1"})
-    control = streamseg.Control()
-    Keys(request(**asked), control, tmp_path).listen([window])
+    control = streamseg.Control(settings)
+    Keys(control, tmp_path).listen([window])
     with (
         streamseg.Segmenter(streamseg.find_model("selfie"), runtime="null") as segmenter,
-        streamseg.open_compositor(request(**asked).recipe()) as compositor,
+        streamseg.open_compositor(settings.recipe()) as compositor,
     ):
         streamseg.run(ListSource(), segmenter, compositor, [window], control=control)
         assert control.effect == "replace"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from streamseg.cli.progress import say
-from streamseg.cli.request import Request
 from streamseg.control import Control
 from streamseg.effects import EFFECTS
 from streamseg.errors import StreamsegError
@@ -19,13 +18,10 @@ DIGITS = "1234567890"
 class Keys:
     """Turns keys into what a running pipeline is asked to do."""
 
-    def __init__(self, request: Request, control: Control, folder: Path) -> None:
+    def __init__(self, control: Control, folder: Path) -> None:
         """Snapshots go to `folder`."""
-        self._request = request
         self._control = control
         self._folder = folder
-        self._name: str | None = None
-        self._invert = request.invert
 
     def listen(self, sinks: Sequence[Sink]) -> None:
         """Take the keys of every window among the sinks."""
@@ -39,17 +35,13 @@ class Keys:
             if key == " ":
                 self._control.paused = not self._control.paused
             elif key in DIGITS:
-                self._change(EFFECTS[DIGITS.index(key)], self._invert)
+                self._control.change({"effect": EFFECTS[DIGITS.index(key)]})
             elif key == "i":
-                self._change(self._name, not self._invert)
+                self._control.change({"invert": not self._control.settings.invert})
             elif key == "s":
                 self._snapshot(window)
         except StreamsegError as error:
             say(f"error: {error}")
-
-    def _change(self, name: str | None, invert: bool) -> None:
-        self._control.show(self._request.recipe(name, invert=invert))
-        self._name, self._invert = name, invert
 
     def _snapshot(self, window: Sink) -> None:
         from streamseg.sinks.images import snapshot

@@ -113,6 +113,7 @@ def _seeing() -> list[click.Parameter]:
 
 def _network() -> list[click.Parameter]:
     share = number(low=0, high=1)
+    failing = click.Choice(["hide", "show", "stop"])
     crops, edges = click.Choice(["auto", "off"]), click.Choice(["off", "guided"])
     model = "a name from `streamseg models`, or a file"
     return [
@@ -121,6 +122,14 @@ def _network() -> list[click.Parameter]:
         Option(["--crop"], NETWORK, "auto|off", "look closely at small figures", type=crops, default="auto"),
         Option(["--refine"], NETWORK, "off|guided", "edges as in the picture", type=edges, default="off"),
         Option(["--smooth"], NETWORK, "0..1", "calm flicker; more lags more", type=share, told="by model"),
+        Option(
+            ["--fail"],
+            NETWORK,
+            "hide|show|stop",
+            "no matte: background, camera, end",
+            type=failing,
+            default="hide",
+        ),
         Option(
             ["--threads"],
             NETWORK,

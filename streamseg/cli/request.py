@@ -11,10 +11,10 @@ from typing import Literal
 from streamseg.cli import COMMANDS
 from streamseg.cli.help import started
 from streamseg.cli.progress import say
-from streamseg.effects import TAKES, Recipe, effect
 from streamseg.errors import UsageError
 from streamseg.models import find_model
 from streamseg.segmenter import Segmenter
+from streamseg.settings import SETTINGS, Refusal, Settings
 from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
 from streamseg.sources import Source, open_source
 from streamseg.sources.uris import is_network, local_path
@@ -45,6 +45,7 @@ class Request:
     crop: Literal["auto", "off"]
     refine: Literal["off", "guided"]
     smooth: float | None
+    fail: Refusal
     threads: int | None
     codec: str | None
     crf: int | None
@@ -54,28 +55,11 @@ class Request:
     report: str | None
     quiet: bool
 
-    def recipe(self, name: str | None = None, *, invert: bool | None = None) -> Recipe:
-        """Return the effect asked for; raises UsageError.
-
-        With a `name`, that effect with what it has use for of the options given.
-        """
-        special = {
-            "background": self.background,
-            "color": self.color,
-            "outline_width": self.outline_width,
-            "blur_strength": self.blur_strength,
-        }
-        if name is not None:
-            special = {option: value for option, value in special.items() if option in TAKES.get(name, ())}
-        keeps_background = name is None or "background" in TAKES.get(name, ())
-        return effect(
-            name or self.effect,
-            invert=self.invert if invert is None else invert,
-            threshold=self.threshold,
-            feather=self.feather,
-            background_fit=self.background_fit if keeps_background else "crop",
-            **special,  # type: ignore[arg-type]  # each is of its option's own type
-        )
+    @property
+    def settings(self) -> Settings:
+        """What may be changed while the run goes on."""
+        given = {name: getattr(self, name) for name in SETTINGS}
+        return Settings(**{**given, "classes": self.classes or ()})
 
     def open_source(self) -> Source:
         """Open what is to be read."""
@@ -84,15 +68,15 @@ class Request:
             raise UsageError(f"cannot open {uri!r}: no such file; the command of that name: {started(uri)}")
         return open_source(uri, live=self.live, duration=self.duration, size=self.size, fps=self.fps)
 
-    def open_segmenter(self) -> Segmenter:
-        """Load the network."""
+    def open_segmenter(self, settings: Settings) -> Segmenter:
+        """Load the network of settings: these, or others that are asked for later."""
         return Segmenter(
-            find_model(self.model),
+            find_model(settings.model),
             runtime=self.runtime,
-            classes=self.classes or (),
-            crop=self.crop,
-            refine=self.refine,
-            smooth=self.smooth,
+            classes=settings.classes,
+            crop=settings.crop,
+            refine=settings.refine,
+            smooth=settings.smooth,
             threads=self.threads,
             say=(lambda _line: None) if self.quiet else say,
         )

@@ -26,19 +26,19 @@ _PATIENCE = 0.5
 
 def execute(request: Request) -> int:
     """Do what was asked; return the exit code. Raises StreamsegError."""
-    recipe = request.recipe()
+    recipe = request.settings.recipe(strict=True)
     give_pictures_back()
     with Interrupts(quiet=request.quiet) as interrupts, ExitStack() as opened:
         source = opened.enter_context(request.open_source())
         sinks = request.open_sinks(source)
         target = report_file(request, source.paths)
-        segmenter = opened.enter_context(request.open_segmenter())
+        segmenter = opened.enter_context(request.open_segmenter(request.settings))
         compositor = opened.enter_context(
             open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named)
         )
-        control = Control()
+        control = Control(request.settings, request.open_segmenter)
         opened.callback(control.close)
-        Keys(request, control, Path.cwd()).listen(sinks)
+        Keys(control, Path.cwd()).listen(sinks)
         stats = Stats()
         with progress(source.expected_frames, quiet=request.quiet) as watch:
             interrupts.begin(control, [sink.uri for sink in sinks])
@@ -56,7 +56,7 @@ def execute(request: Request) -> int:
             except Exception as error:
                 stats.fail(str(error))
                 with suppress(SinkError):  # the first failure is the one to tell
-                    save(pipeline.report(source, segmenter, control, sinks, stats), target)
+                    save(pipeline.report(source, control, sinks, stats), target)
                 raise
         save(report, target)
         conclude(report, quiet=request.quiet, stills=source.stills, lost=stats.sinks_lost)
