@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from streamseg.compositors import Compositor
 from streamseg.effects import Recipe
-from streamseg.errors import StreamsegError
+from streamseg.errors import StreamsegError, UsageError
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Job, OneAtATime
 from streamseg.refusal import Refused
@@ -50,29 +50,31 @@ class Control:
         self._changes = 0
         self._refused = Refused()
         self._shown: Frame | None = None
+        self._setups: Setups | None = None
 
     def begin(
         self, segmenter: Segmenter, compositor: Compositor, stats: Stats, stop: Callable[[], None]
     ) -> None:
         """Tie these strings to a run (called by it)."""
-        self._setups, self._stats, self._stop = Setups(segmenter, compositor), stats, stop
+        self._stats, self._stop = stats, stop
+        self._setups = Setups(segmenter, compositor)
         if self.stopped:
             stop()
 
     @property
     def effect(self) -> str:
         """Name of the effect in use."""
-        return self._setups.now.compositor.recipe.name
+        return self._running.now.compositor.recipe.name
 
     @property
     def recipe(self) -> Recipe:
         """The recipe in use, or about to be."""
-        return self._setups.last.compositor.recipe
+        return self._running.last.compositor.recipe
 
     @property
     def segmenters(self) -> list[Segmenter]:
         """Those used so far, in turn."""
-        return self._setups.segmenters
+        return self._running.segmenters
 
     def stop(self) -> None:
         """End the run in an orderly way: what has been written is finished. Safe in a signal handler."""
@@ -87,7 +89,7 @@ class Control:
         """
         with self._turn:
             wanted = self.settings.changed(values)
-            self._setups.ask(wanted, self._open_segmenter)
+            self._running.ask(wanted, self._open_segmenter)
             self.settings = wanted
             self._changes += 1
 
@@ -106,12 +108,12 @@ class Control:
     def show(self, recipe: Recipe) -> None:
         """Show another recipe, whatever the settings say; as `change`."""
         with self._turn:
-            self._setups.show(recipe)
+            self._running.show(recipe)
             self._changes += 1
 
     def figures(self) -> dict[str, object]:
         """Return how the run goes, ready for JSON: of the last seconds, but counts of all frames."""
-        now = self._setups.now
+        now = self._running.now
         return {
             **self._stats.figures(),
             "model": now.segmenter.card.name,
@@ -134,14 +136,14 @@ class Control:
 
     def setup(self) -> Setup:
         """Return what the next frame is segmented and painted with (the segmenter's thread)."""
-        return self._setups.take()
+        return self._running.take()
 
     def compose(self, frame: Frame, matte: Matte, compositor: Compositor) -> Frame:
         """Return a frame as the viewer shall see it (the compositor's thread).
 
         Raises RuntimeFailure where the settings end the run at a frame that could not be segmented.
         """
-        self._setups.painting(compositor)
+        self._running.painting(compositor)
         if self.panic:
             return self._refused.hidden(frame, compositor)
         shown = self._shown
@@ -158,7 +160,13 @@ class Control:
 
     def _alike(self, settings: Settings) -> Segmenter:
         """Load a network to run as the first one of this run was asked to."""
-        return self._setups.now.segmenter.alike(settings.model)
+        return self._running.now.segmenter.alike(settings.model)
+
+    @property
+    def _running(self) -> Setups:
+        if self._setups is None:
+            raise UsageError("the run has not begun yet; try again in a moment")
+        return self._setups
 
     def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:
         """The same frames, held back while paused and, if `wait`, until each is due by the clock."""
@@ -185,4 +193,5 @@ class Control:
             with suppress(StreamsegError):  # its asker has been told
                 job.result()
         self._refused.close()
-        self._setups.close()
+        if self._setups is not None:
+            self._setups.close()

@@ -70,6 +70,7 @@ def run(arguments: list[str], folder: Path, **more: str) -> subprocess.Completed
     """Run a process in `folder`, where a user has the environment active and models of their own."""
     path = os.pathsep.join([str(folder), str(Path(sys.executable).parent), os.environ["PATH"]])
     own = {"PYTHONPATH": str(PROJECT), "PATH": path, "XDG_DATA_HOME": str(folder / "data")}
+    own["XDG_CONFIG_HOME"] = str(folder / "settings")
     environment = {**os.environ, **own, **more}
     return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 

@@ -22,6 +22,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 COMMANDS = {
     "run": "Read a video, camera or picture; show, write or stream the result.",
+    "profiles": "List, show or remove saved options.",
     "models": "List the networks; show, import or fetch one.",
     "build": "Build a TensorRT plan of a network.",
     "bench": "Measure how fast this machine is, beside a plain transcode.",

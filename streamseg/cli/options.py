@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from streamseg.cli.help import Option
@@ -77,9 +79,25 @@ def run_parameters() -> list[click.Parameter]:
         *_seeing(),
         *_network(),
         *_storing(),
+        Option(["--profile"], RUNNING, "NAME", "start from options saved earlier", told="none", **_profile()),
+        Option(["--save-profile"], RUNNING, "NAME", "save the options given here, and run", told="no"),
+        Option(["--control"], RUNNING, None, "take commands on standard input, a line each"),
         Option(["--report"], RUNNING, "FILE", "write what was measured as JSON", told="none"),
         Option(["-q", "--quiet"], RUNNING, None, "say nothing but errors"),
     ]
+
+
+def _profile() -> dict[str, Any]:
+    """Read before all others, which it gives values to."""
+
+    def load(ctx: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+        if name is not None:
+            from streamseg.cli.profile import load
+
+            load(ctx, name)
+        return name
+
+    return {"is_eager": True, "callback": load}
 
 
 def _reading() -> list[click.Parameter]:

@@ -52,6 +52,7 @@ class Request:
     preset: str | None
     bitrate: int | None
     overwrite: bool
+    control: bool
     report: str | None
     quiet: bool
 
@@ -64,6 +65,8 @@ class Request:
     def open_source(self) -> Source:
         """Open what is to be read."""
         uri = self.source or default_source()
+        if self.control and uri == "-":
+            raise UsageError("--control reads commands from standard input, so SOURCE cannot be '-' as well")
         if uri in COMMANDS and not Path(uri).exists():
             raise UsageError(f"cannot open {uri!r}: no such file; the command of that name: {started(uri)}")
         return open_source(uri, live=self.live, duration=self.duration, size=self.size, fps=self.fps)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+import click
+
 from streamseg import pipeline
 from streamseg.cli.help import Command
 from streamseg.cli.interrupts import INTERRUPTED, Interrupts
 from streamseg.cli.keys import Keys
+from streamseg.cli.listening import listening
 from streamseg.cli.memory import give_pictures_back
 from streamseg.cli.options import BLOCKS, SUMMARY, run_parameters
 from streamseg.cli.progress import progress, say, summary
@@ -40,6 +44,9 @@ def execute(request: Request) -> int:
         opened.callback(control.close)
         Keys(control, Path.cwd()).listen(sinks)
         stats = Stats()
+        if request.control:
+            answers = sys.stderr if "-" in request.sinks else sys.stdout
+            opened.enter_context(listening(control, answers))
         with progress(source.expected_frames, quiet=request.quiet) as watch:
             interrupts.begin(control, [sink.uri for sink in sinks])
             try:
@@ -126,7 +133,15 @@ def failed_throughout(report: Report) -> bool:
     return 0 < report.frames_out <= report.frames_failed
 
 
-def _command(**values: Any) -> int:
+@click.pass_context
+def _command(ctx: click.Context, /, *, profile: str | None, save_profile: str | None, **values: Any) -> int:
+    if profile is not None or save_profile is not None:
+        from streamseg.cli import profile as profiles
+
+        values = profiles.fitting(ctx, values)
+        if save_profile is not None:
+            Request(**values).settings.recipe(strict=True)
+            say(f"saved {profiles.save(ctx, save_profile)}")
     return execute(Request(**values))
 
 

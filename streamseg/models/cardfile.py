@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from streamseg.errors import ModelError, reason
 from streamseg.models.card import CardError, ModelCard
 from streamseg.models.files import write_atomically
+from streamseg.tomltext import toml
 
 T = TypeVar("T")
 
@@ -59,18 +60,7 @@ def _table(header: str, spec: Any) -> str:
 
 
 def _line(field: Field[Any], value: object) -> str:
-    return f"{field.name} = {_toml(value)}\n"
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in escaped) + '"'
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return repr(value)
+    return f"{field.name} = {toml(value)}\n"
 
 
 def _parsed(kind: type[T], table: dict[str, Any], prefix: str) -> T:

@@ -1,0 +1,127 @@
+"""Commands on standard input change a run in progress, each answered in a line of JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clips import read_frames
+from tests.commandline import FAST, Cli, process
+
+LONG = "test:160x120@30,3600s"
+
+
+def conversation(*lines: str, sinks: tuple[str, ...] = ("-o", "null:")) -> list[dict[str, Any]]:
+    """Say `lines` to a live run, each after the answer to the one before; return the answers."""
+    run = process("run", LONG, "--live", *sinks, "--control", "--quiet", *FAST, stdin=subprocess.PIPE)
+    assert run.stdin is not None
+    assert run.stdout is not None
+    answers = []
+    with run:
+        for line in lines:
+            answers.append(_asked(run, line))
+            while answers[-1].get("error", "").startswith("the run has not begun"):
+                answers[-1] = _asked(run, line)
+        run.communicate(timeout=30)
+    assert run.returncode == 0
+    return answers
+
+
+def _asked(run: subprocess.Popen[bytes], line: str) -> dict[str, Any]:
+    assert run.stdin is not None
+    assert run.stdout is not None
+    run.stdin.write(line.encode() + b"\n")
+    run.stdin.flush()
+    answer: dict[str, Any] = json.loads(run.stdout.readline())
+    return answer
+
+
+def test_settings_switches_figures_and_the_end() -> None:
+    """Words or JSON change settings; what was changed is told when asked for; `stop` ends the run."""
+    answers = conversation(
+        "effect=replace background='#102030' feather=3 classes=person",
+        '{"invert": true, "threshold": 0.5}',
+        "settings",
+        "panic on",
+        "freeze on",
+        "pause off",
+        "figures",
+        "stop",
+    )
+    assert all(answer["ok"] for answer in answers)
+    assert answers[2] | {"effect": "replace", "background": "#102030", "feather": 3.0} == answers[2]
+    assert answers[2] | {"invert": True, "threshold": 0.5, "classes": ["person"]} == answers[2]
+    assert answers[6]["frames_in"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("dance", "no command 'dance'; there are: name=value"),
+        ("panic maybe", "no command 'panic maybe'"),
+        ("effect=dance", "no effect 'dance'"),
+        ("{not json", "as JSON"),
+        ("colour=red", "no setting 'colour'"),
+        ("effect='open", "no closing quotation"),
+        ("feather=soft", "it wants a number"),
+    ],
+)
+def test_what_makes_no_sense_is_answered_and_changes_nothing(line: str, told: str) -> None:
+    """`ok` is false, `error` says why, and the run goes on."""
+    refused, settings, _ = conversation(line, "settings", "stop")
+    assert not refused["ok"]
+    assert told in refused["error"]
+    assert settings["effect"] == "silhouette"
+
+
+def test_the_end_of_the_commands_is_not_the_end_of_the_run(tmp_path: Path) -> None:
+    """A file is written to its end although nobody says anything any more."""
+    target = tmp_path / "out.mp4"
+    arguments = "run", "test:64x48@10,1s", "-o", target, "--control", "--quiet", *FAST
+    with process(*arguments, stdin=subprocess.DEVNULL) as run:
+        out, err = run.communicate(timeout=60)
+    assert (run.returncode, out, err) == (0, b"", b"")
+    assert len(read_frames(target)) == 10
+
+
+def test_answers_keep_out_of_a_video_on_stdout() -> None:
+    """With `-o -` they go to stderr."""
+    with process(
+        "run", "test:64x48@10,1s", "-o", "-", "--control", "--quiet", *FAST, stdin=subprocess.PIPE
+    ) as run:
+        out, err = run.communicate(b"dance\n", timeout=60)
+    assert out.startswith(b"YUV4MPEG2")
+    assert b'"ok"' not in out
+    assert json.loads(err)["ok"] is False
+
+
+def test_a_reader_of_answers_who_leaves_is_no_harm() -> None:
+    """The run goes on to its end."""
+    with process(
+        "run",
+        "test:64x48@10,2s",
+        "--live",
+        "-o",
+        "null:",
+        "--control",
+        "--quiet",
+        *FAST,
+        stdin=subprocess.PIPE,
+    ) as run:
+        assert run.stdout is not None
+        assert run.stdin is not None
+        run.stdout.close()
+        run.stdin.write(b"settings\nsettings\n")
+        run.stdin.close()
+        assert run.wait(timeout=60) == 0
+
+
+def test_commands_and_a_video_cannot_share_standard_input(cli: Cli) -> None:
+    """One of them must come from elsewhere."""
+    said = cli("run", "-", "-o", "null:", "--control")
+    assert said.code == 2
+    assert "--control reads commands from standard input" in said.error
