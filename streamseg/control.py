@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
+from streamseg.carrying import Alternating
 from streamseg.compositors import Compositor
+from streamseg.easing import Easing
 from streamseg.effects import Recipe
 from streamseg.errors import StreamsegError, UsageError
 from streamseg.frame import Frame, Matte
@@ -27,9 +29,19 @@ _LONGEST_WAIT = 0.02
 class Control:
     """The strings of one run. Any thread may pull them; assignments are atomic, and changes take turns."""
 
-    def __init__(self, settings: Settings | None = None, open_segmenter: OpenSegmenter | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        open_segmenter: OpenSegmenter | None = None,
+        *,
+        latency_budget: float | None = None,
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         """`settings`: what segmenter and compositor of the run were opened with, so that `change` knows what
-        stays. `open_segmenter` loads the network of other settings; by default as the first one runs."""
+        stays. `open_segmenter` loads the network of other settings; by default as the first one runs.
+        `latency_budget`: milliseconds from capture to sink beyond which a live run is made easier, step by
+        step (see easing.py); `say` is told of each.
+        """
         self.settings = settings or Settings()
         """Those in use, or about to be."""
         self.paused = False
@@ -51,6 +63,9 @@ class Control:
         self._refused = Refused()
         self._shown: Frame | None = None
         self._setups: Setups | None = None
+        self._alternating = Alternating()
+        self._halved = self._odd = self._tall = self._smaller = self._has_smaller = False
+        self.easing = None if latency_budget is None else Easing(latency_budget, take=self._ease, say=say)
 
     def begin(
         self, segmenter: Segmenter, compositor: Compositor, stats: Stats, stop: Callable[[], None]
@@ -89,7 +104,7 @@ class Control:
         """
         with self._turn:
             wanted = self.settings.changed(values)
-            self._running.ask(wanted, self._open_segmenter)
+            self._ask(wanted)
             self.settings = wanted
             self._changes += 1
 
@@ -102,8 +117,7 @@ class Control:
             except StreamsegError as error:
                 complain(str(error))
 
-        self._jobs = [job for job in self._jobs if not job.ready]
-        self._jobs.append(Job(change, name="change"))
+        self._spawn(change)
 
     def show(self, recipe: Recipe) -> None:
         """Show another recipe, whatever the settings say; as `change`."""
@@ -121,6 +135,11 @@ class Control:
             "effect": now.compositor.recipe.name,
         }
 
+    def shown(self, frame: Frame) -> None:
+        """A frame has just reached the sinks (their thread)."""
+        if self.easing is not None:
+            self.easing(time.monotonic() - frame.captured)
+
     def linger(self, stills: Iterable[Frame], watched: Callable[[], bool]) -> Iterator[Frame]:
         """The same stills; then, while somebody watches, the last one again for each effect asked for (the
         source's thread)."""
@@ -137,6 +156,20 @@ class Control:
     def setup(self) -> Setup:
         """Return what the next frame is segmented and painted with (the segmenter's thread)."""
         return self._running.take()
+
+    def segment(self, frame: Frame, setup: Setup) -> Matte:
+        """Return a frame's matte (the segmenter's thread)."""
+        self._tall = frame.size[0] < frame.size[1]
+        return self._alternating(frame, setup)
+
+    def wanted(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Every frame, or every second one while that is easier (the source's thread)."""
+        for frame in frames:
+            self._odd = not self._odd
+            if self._halved and self._odd:
+                self._stats.frames_left_out += 1
+            else:
+                yield frame
 
     def compose(self, frame: Frame, matte: Matte, compositor: Compositor) -> Frame:
         """Return a frame as the viewer shall see it (the compositor's thread).
@@ -157,6 +190,30 @@ class Control:
         if matte.failure is None:
             return painted
         return self._refused.failed(frame, matte, painted, compositor.recipe, self.settings.fail)
+
+    def _ease(self, level: int) -> bool:
+        """Make the run as easy as the first so many of easing.STEPS; False where the last is not possible."""
+        segmenter = self._running.now.segmenter
+        if level == 1 and not self._smaller:
+            self._has_smaller = segmenter.card.smaller is not None and not self._tall
+        if (level == 1 and not self._has_smaller) or (level == 2 and segmenter.on_card):
+            return False
+        before, self._smaller = self._smaller, level > 0 and self._has_smaller
+        self._alternating.on, self._halved = level >= 2, level >= 3
+        if before != self._smaller:
+            self._spawn(lambda _stopping: self._ask_again())
+        return True
+
+    def _ask_again(self) -> None:
+        with self._turn, suppress(StreamsegError):  # the run goes on with the network it has
+            self._ask(self.settings)
+
+    def _ask(self, wanted: Settings) -> None:
+        self._running.ask(wanted, self._open_segmenter, smaller=self._smaller)
+
+    def _spawn(self, work: Callable[[Callable[[], bool]], None]) -> None:
+        self._jobs = [job for job in self._jobs if not job.ready]
+        self._jobs.append(Job(work, name="change"))
 
     def _alike(self, settings: Settings) -> Segmenter:
         """Load a network to run as the first one of this run was asked to."""

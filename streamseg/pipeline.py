@@ -63,7 +63,7 @@ def run(
         read = captured(source, stats)
         if source.stills:
             read = control.linger(read, lambda: outputs.paces and not source.interrupted)
-        frames = stages.prefetch(read, name="capture", leaky=source.live)
+        frames = stages.prefetch(control.wanted(read), name="capture", leaky=source.live)
         found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=source.live)
         idle = outputs.idle if outputs.paces else None
         finished = stages.prefetch(
@@ -72,7 +72,8 @@ def run(
         try:
             for frame in control.paced(finished, outputs.idle, wait=outputs.paces and not source.live):
                 outputs.write(source, frame)
-                stats.frames_dropped = stages.dropped
+                stats.frames_dropped = stages.dropped + stats.frames_left_out
+                control.shown(frame)
                 if watch:
                     watch(stats)
         except SinkClosed:
@@ -124,7 +125,7 @@ def segmented(
     for frame in frames:
         setup = control.setup()
         with stats.timed("segment"):
-            matte = setup.segmenter(frame)
+            matte = control.segment(frame, setup)
         if matte.failure:
             stats.fail(matte.failure)
         yield frame, matte, setup.compositor

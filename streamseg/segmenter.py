@@ -120,6 +120,11 @@ class Segmenter:
         except RuntimeFailure as error:
             return self._failed(self._recovered(error))
 
+    @property
+    def on_card(self) -> bool:
+        """The network runs on a GPU now."""
+        return self._used[-1] == _FASTEST
+
     def alike(self, card: ModelCard | str) -> Segmenter:
         """Load another network, to be run as this one was asked to; the caller closes it."""
         return Segmenter(card, runtime=self._runtime, threads=self._threads, say=self._say)

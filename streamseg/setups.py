@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
@@ -65,13 +65,16 @@ class Setups:
         """All that were in use."""
         return [self._segmenters[name] for name in dict.fromkeys(self.models)]
 
-    def ask(self, wanted: Settings, open_segmenter: OpenSegmenter) -> None:
+    def ask(self, wanted: Settings, open_segmenter: OpenSegmenter, *, smaller: bool = False) -> None:
         """Make ready what `wanted` takes, for the next frame; one caller at a time.
 
-        Raises StreamsegError, and all stays as it was.
+        `smaller`: with the network that is the smaller one of its model, where there is one. Raises
+        StreamsegError, and all stays as it was.
         """
         recipe = wanted.recipe()
         segmenter = self._segmenter(wanted, open_segmenter)
+        if smaller and segmenter.card.smaller is not None:
+            segmenter = self._segmenter(replace(wanted, model=segmenter.card.smaller), open_segmenter)
         choice = choose(
             segmenter.card,
             classes=wanted.classes,

@@ -64,6 +64,8 @@ class Stats:
     frames_dropped: int = 0
     frames_repaired: int = 0
     frames_failed: int = 0
+    frames_left_out: int = 0
+    """Dropped on purpose, at the source: half the rate is easier."""
     failures: list[str] = field(default_factory=list)
     sinks_failed: list[str] = field(default_factory=list)
     """Those of the failures that ended one of several sinks."""

@@ -105,6 +105,7 @@ def _reading() -> list[click.Parameter]:
     live = "cameras, streams, screen"
     return [
         Option(["--live/--no-live"], READ, None, "drop frames rather than lag", default=None, told=live),
+        Option(["--latency-budget"], READ, "MS", "ease a live run that is later", type=positive, told="none"),
         Option(["--duration"], READ, "SECONDS", "stop after so long", type=positive, told="all"),
         Option(["--size"], READ, "WxH", "ask camera, screen or test: for it", type=size, told="as it comes"),
         Option(["--fps"], READ, "RATE", "likewise, in frames a second", type=positive, told="as it comes"),

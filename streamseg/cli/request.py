@@ -27,6 +27,7 @@ class Request:
     source: str | None
     sinks: tuple[str, ...]
     live: bool | None
+    latency_budget: float | None
     duration: float | None
     size: tuple[int, int] | None
     fps: float | None

@@ -40,7 +40,16 @@ def execute(request: Request) -> int:
         compositor = opened.enter_context(
             open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named)
         )
-        control = Control(request.settings, request.open_segmenter)
+        if request.latency_budget is not None and not source.live:
+            raise UsageError(
+                "--latency-budget is for live sources: a file waits and loses nothing; add --live"
+            )
+        control = Control(
+            request.settings,
+            request.open_segmenter,
+            latency_budget=request.latency_budget,
+            say=(lambda _line: None) if request.quiet else say,
+        )
         opened.callback(control.close)
         Keys(control, Path.cwd()).listen(sinks)
         stats = Stats()

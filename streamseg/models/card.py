@@ -156,6 +156,8 @@ class ModelCard:
     url: str | None = None
     """Where the weights can be fetched."""
     description: str = ""
+    smaller: str | None = None
+    """The model that finds the same classes in wide pictures with less work, for runs short of time."""
     path: Path | None = field(default=None, compare=False)
     """Folder of the card; not a key of the file."""
 
