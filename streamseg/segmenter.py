@@ -16,6 +16,7 @@ from streamseg.choice import Choice, choose
 from streamseg.crop import Box, grain, placed
 from streamseg.errors import ModelError, RuntimeFailure, UsageError, reason
 from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.gaps import Gaps
 from streamseg.gpu import driver
 from streamseg.handoff import Job
 from streamseg.models import find_model
@@ -39,7 +40,8 @@ class Segmenter:
     """Finds the chosen classes in frames. One thread uses it at a time; used as a context manager, or closed.
 
     A failure of the network does not end a run: the frame's matte is then all clear and says why, and what a
-    recurrent network or the smoothing remembered is forgotten. Stills and changes of size start afresh too.
+    recurrent network or the smoothing remembered is forgotten. Stills, changes of size and gaps in time start
+    afresh too.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Segmenter:
         self.labels = labels
         self.choice = choose(card, classes=classes, smooth=smooth, crop=crop, refine=refine)
         self._smoothing = Smoothing(self.choice.smooth)
+        self._gaps = Gaps()
         self._luma = Scaler()
         self._aspect = card.input.width / card.input.height
         self._size = (1, 1)
@@ -109,7 +112,7 @@ class Segmenter:
         if self._closed:
             raise UsageError("this segmenter has been closed; open another one")
         still = frame.name is not None
-        if still or frame.size != self._size:
+        if self._gaps(frame) or still or frame.size != self._size:
             self._size = frame.size
             self.reset()
         try:
@@ -119,6 +122,9 @@ class Segmenter:
             return self._segmented(frame)
         except RuntimeFailure as error:
             return self._failed(self._recovered(error))
+        except (MemoryError, cv2.error) as error:
+            self.reset()
+            return self._failed(f"a frame could not be segmented: {reason(error)}")
 
     @property
     def on_card(self) -> bool:
