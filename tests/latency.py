@@ -170,9 +170,8 @@ def main() -> None:
     if viewer is not None:
         viewer.join()
     latency = " / ".join(f"{report.latency_ms[name]:.1f}" for name in ("p50", "p95", "p99", "max"))
-    print(
-        f"{asked.sink}, {asked.effect}, {asked.size} at {RATE}: {report.frames_out} of {report.frames_in} shown"
-    )
+    shown = f"{report.frames_out} of {report.frames_in} shown"
+    print(f"{asked.sink}, {asked.effect}, {asked.size} at {RATE}: {shown}")
     print(f"shown a second     {report.fps:.2f}")
     print(f"capture to sink    {latency} ms (p50 / p95 / p99 / max)")
     print(f"read back          {readers.told()}")
