@@ -17,7 +17,9 @@ import av.stream
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.pictures import with_timing_of
+from streamseg.colour import tags_of
+from streamseg.errors import reason
+from streamseg.pictures import in_memory, layout, on_card, planes, with_timing_of
 
 if TYPE_CHECKING:
     from streamseg.gpu.surface import OnCard
@@ -42,13 +44,14 @@ class VideoFormat:
 
 @dataclass(slots=True)
 class Frame:
-    """One picture in its native pixel format, upright, with its pts and time base (`picture.pts`,
-    `picture.time_base`).
+    """One picture in its native pixel format, upright, with its pts and time base (`native.pts`,
+    `native.time_base`).
 
     A frame belongs to one stage at a time; whoever changes pixels makes a new picture.
     """
 
-    picture: av.VideoFrame
+    native: av.VideoFrame
+    """The picture as it was decoded: in memory, or on a graphics card, where only kernels can read it."""
     captured: float
     """`time.monotonic()` when the picture was read."""
     repaired: bool = False
@@ -57,22 +60,50 @@ class Frame:
     """Path of a still, relative to its folder (`a/b.jpg`); sinks that keep names use it."""
     again: bool = False
     """The same still once more, for a viewer who asked for another effect; files have it already."""
+    lost: str | None = None
+    """Why the pixels are not those of the camera: they were on a card that failed, and are black now."""
+    _fetched: av.VideoFrame | None = field(default=None, repr=False)
+
+    @property
+    def picture(self) -> av.VideoFrame:
+        """The picture in memory: `native`, or what was brought down from the card, once.
+
+        Where the card fails it is a black one, and `lost` says why.
+        """
+        if not on_card(self.native):
+            return self.native
+        if self._fetched is None:
+            try:
+                self._fetched = in_memory(self.native)
+            except av.FFmpegError as error:
+                self.lost = f"the GPU failed: {reason(error)}"
+                self.native = self._fetched = _black(self.native)
+        return self._fetched
 
     @property
     def size(self) -> tuple[int, int]:
         """(W, H) in pixels."""
-        return self.picture.width, self.picture.height
+        return self.native.width, self.native.height
 
     @property
     def time(self) -> Fraction:
         """Seconds since the stream's zero, exactly."""
-        if self.picture.pts is None or self.picture.time_base is None:
+        if self.native.pts is None or self.native.time_base is None:
             raise ValueError("a frame without a pts left its source")
-        return self.picture.pts * Fraction(self.picture.time_base)
+        return self.native.pts * Fraction(self.native.time_base)
 
     def with_picture(self, picture: av.VideoFrame) -> Frame:
         """Return this frame with other pixels and the same timing."""
-        return replace(self, picture=with_timing_of(self.picture, picture))
+        return replace(self, native=with_timing_of(self.native, picture), _fetched=None)
+
+
+def _black(picture: av.VideoFrame) -> av.VideoFrame:
+    """A black picture in place of one that cannot be had any more."""
+    grey = av.VideoFrame(picture.width, picture.height, "gray")
+    planes(grey)[0].fill(0)
+    black = grey.reformat(format=layout(picture).name)
+    tags_of(picture).put(black)
+    return with_timing_of(picture, black)
 
 
 @dataclass(slots=True)

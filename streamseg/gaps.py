@@ -26,7 +26,7 @@ class Gaps:
     def __call__(self, frame: Frame) -> bool:
         """Return whether a frame comes after a gap; also when time goes back. The first one does not,
         nor one without a pts."""
-        asleep, moment = self._wall() - self._awake(), None if frame.picture.pts is None else frame.time
+        asleep, moment = self._wall() - self._awake(), None if frame.native.pts is None else frame.time
         before, last = self._asleep, self._last
         self._asleep, self._last = asleep, moment
         if before is not None and abs(asleep - before) > LONGEST:

@@ -60,6 +60,26 @@ def shape(name: str) -> Shape:
     )
 
 
+def layout(picture: av.VideoFrame) -> VideoFormat:
+    """The format of a picture's samples, in memory or on a graphics card, of which `format` only says so."""
+    return picture.sw_format or picture.format
+
+
+def on_card(picture: av.VideoFrame) -> bool:
+    """Whether a picture lies on the graphics card that decoded it."""
+    return picture.sw_format is not None
+
+
+def in_memory(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a picture whose samples can be read: itself, or a copy brought down from the card.
+
+    Raises FFmpegError where the card fails.
+    """
+    if not on_card(picture):
+        return picture
+    return with_timing_of(picture, picture.reformat(format=layout(picture).name))
+
+
 def planes(picture: av.VideoFrame) -> list[Plane]:
     """The planes of a planar picture, writable, without copying: top row first, padding left out."""
     dtype = np.dtype(shape(picture.format.name).dtype)

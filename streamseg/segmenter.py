@@ -119,7 +119,10 @@ class Segmenter:
             self._renew()
             if self._sight.failure:  # a compositor met with it first
                 self._relieved()
-            return self._segmented(frame)
+            matte = self._segmented(frame)
+            if frame.lost is not None:
+                raise RuntimeFailure(frame.lost)
+            return matte
         except RuntimeFailure as error:
             return self._failed(self._recovered(error))
         except (MemoryError, cv2.error) as error:
@@ -182,7 +185,7 @@ class Segmenter:
         elif frame.name is not None:
             seen = closer(look, frame.size, self._aspect)
         else:
-            if self._shots(frame.picture):
+            if self._cut(frame):
                 self._tracker.restart()
             seen = self._tracker(look)
         steady = self._smoothing(seen.share, seen.view)
@@ -192,6 +195,11 @@ class Segmenter:
             self._labels(seen) if self.labels else None,
             held=self._held(seen),
         )
+
+    def _cut(self, frame: Frame) -> bool:
+        """Whether a frame is the first after a cut."""
+        points = self._sight.points(frame)
+        return self._shots(frame.picture) if points is None else self._shots.cuts(points)
 
     def _held(self, seen: Look) -> OnCard | None:
         """What is on the GPU as it is here: not a matte that was changed since."""

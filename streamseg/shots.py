@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streamseg.network_input import Scaler
 
-_GRID = (64, 36)
+GRID = (64, 36)
 """Columns and rows of pixels that are compared, spread evenly; none is averaged, few have to be read."""
 _CUT = 16.0
 """Codes of luma by which a cut differs more: 47 clips without one stayed below 11, 60 cuts were above 20."""
@@ -37,7 +37,11 @@ class Shots:
 
         Never of the first two: a clip may begin with a fast pan.
         """
-        luma = self._scaler(picture, _GRID, "gray")[0].astype(np.int16)
+        return self.cuts(self._scaler(picture, GRID, "gray")[0])
+
+    def cuts(self, points: NDArray[np.uint8]) -> bool:
+        """The same, of the luma of the pixels that are compared: rows and columns as GRID has them."""
+        luma = points.astype(np.int16)
         last, self._last = self._last, luma
         if last is None:
             return False

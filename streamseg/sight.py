@@ -42,6 +42,13 @@ class Sight(ABC):
     def at(self, frame: Frame, *, labels: bool) -> Glance:
         """Return what looks at a frame; `labels`: label maps are wanted too."""
 
+    def points(self, frame: Frame) -> NDArray[np.uint8] | None:  # noqa: ARG002  (for the card)
+        """Luma of pixels for Shots.cuts, where that saves bringing the frame down from a card; else None.
+
+        Raises RuntimeFailure.
+        """
+        return None
+
     @abstractmethod
     def remember(self, states: Tensors) -> None:
         """Begin with these states, by the names of the inputs they are given to. Raises RuntimeFailure."""

@@ -219,7 +219,7 @@ def cut_out(pixel_format: str) -> list[Frame]:
         pixels = frame.picture.to_ndarray()
         pixels[..., 3] = half_transparent()
         picture = av.VideoFrame.from_ndarray(pixels, format="rgba").reformat(format=pixel_format)
-        frame.picture = frame.with_picture(picture).picture
+        frame.native = frame.with_picture(picture).native
     return frames
 
 

@@ -8,6 +8,7 @@ import click
 
 from streamseg.cli.help import Option
 from streamseg.cli.values import bitrate, names, number, size, whole
+from streamseg.sources import HWACCELS
 
 READ, SEE, NETWORK = "What to read", "What to see", "Which network"
 STORE, RUNNING = "How to store", "Running"
@@ -103,12 +104,14 @@ def _profile() -> dict[str, Any]:
 def _reading() -> list[click.Parameter]:
     positive = number(above=0)
     live = "cameras, streams, screen"
+    decoders = click.Choice(HWACCELS)
     return [
         Option(["--live/--no-live"], READ, None, "drop frames rather than lag", default=None, told=live),
         Option(["--latency-budget"], READ, "MS", "ease a live run that is later", type=positive, told="none"),
         Option(["--duration"], READ, "SECONDS", "stop after so long", type=positive, told="all"),
         Option(["--size"], READ, "WxH", "ask camera, screen or test: for it", type=size, told="as it comes"),
         Option(["--fps"], READ, "RATE", "likewise, in frames a second", type=positive, told="as it comes"),
+        Option(["--hwaccel"], READ, "NAME", "decode on a GPU: off, auto, cuda", type=decoders, default="off"),
     ]
 
 

@@ -31,6 +31,7 @@ class Request:
     duration: float | None
     size: tuple[int, int] | None
     fps: float | None
+    hwaccel: str
     effect: str
     background: str | None
     background_fit: Literal["crop", "pad", "stretch"]
@@ -70,7 +71,14 @@ class Request:
             raise UsageError("--control reads commands from standard input, so SOURCE cannot be '-' as well")
         if uri in COMMANDS and not Path(uri).exists():
             raise UsageError(f"cannot open {uri!r}: no such file; the command of that name: {started(uri)}")
-        return open_source(uri, live=self.live, duration=self.duration, size=self.size, fps=self.fps)
+        return open_source(
+            uri,
+            live=self.live,
+            duration=self.duration,
+            size=self.size,
+            fps=self.fps,
+            hwaccel=self.hwaccel,
+        )
 
     def open_segmenter(self, settings: Settings) -> Segmenter:
         """Load the network of settings: these, or others that are asked for later."""

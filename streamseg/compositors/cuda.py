@@ -20,6 +20,7 @@ from streamseg.compositors.planes import Canvas, planar_kin
 from streamseg.effects import Camera, ClassColours, Recipe
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, LabelMap, Matte
+from streamseg.gpu.decoded import decoded
 from streamseg.gpu.device import Device
 from streamseg.gpu.jobs import Record
 from streamseg.gpu.layers import CardScene, card_painter, weighted
@@ -93,17 +94,25 @@ class CudaCompositor(Compositor):
         if self.recipe.output == "labels" and (held.labels is None or matte.failure is not None):
             # Class ids that are not on the card have no business there.
             return frame.with_picture(label_picture(self._classes.shown_labels(matte, frame.size)))
+        fresh = None if held.surface else decoded(frame.native)
+        held = replace(held, surface=fresh) if fresh else held
         if self.recipe.output == "alpha" and held.surface and not _keeps_planes(held.surface.canvas):
             held = replace(held, surface=None)
         picture = None
         if self._needs_picture and held.surface is None:
             picture = self._readable(frame.picture)
-        canvas = held.surface.canvas if held.surface else Canvas.of(frame.picture)
+        canvas = held.surface.canvas if held.surface else Canvas.of(frame.native)
         canvas = canvas.in_colour if self._classes_shown else canvas
-        scene = Scene(canvas, frame.picture, np.zeros((1, 1), np.uint8), None, frame.time)
+        scene = Scene(canvas, frame.native, np.zeros((1, 1), np.uint8), None, frame.time)
         self._base.prepare(scene)
         self._over.prepare(scene)
-        return frame.with_picture(self._run(lambda: self._painted(frame, matte, held, picture)))
+
+        def work() -> av.VideoFrame:
+            if fresh:
+                self._slot.follow_decoder()
+            return self._painted(frame, matte, held, picture)
+
+        return frame.with_picture(self._run(work))
 
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
@@ -159,8 +168,8 @@ class CudaCompositor(Compositor):
         surface = held.surface if picture is None else upload(self._slot, "frame", picture)
         assert surface is not None
         if self.recipe.output == "alpha":
-            canvas = held.surface.canvas if held.surface else Canvas.of(frame.picture)
-            return self._cut_out(frame.picture, surface, alpha, alpha_canvas(canvas))
+            canvas = held.surface.canvas if held.surface else Canvas.of(frame.native)
+            return self._cut_out(frame.native, surface, alpha, alpha_canvas(canvas))
         if self._classes_shown:
             surface = in_colour(self._slot, surface)
         scene = CardScene(self._slot, surface, alpha, labels)

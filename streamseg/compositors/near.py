@@ -39,7 +39,7 @@ class NearCompositor(Compositor):
         """Return the frame as the viewer shall see it."""
         held = matte.held
         if held is None or held.device.failure or held.device is self._without:
-            return self._libav(frame, matte)
+            return self._on_processor(frame, matte)
         try:
             cuda = self._at(held.device)
         except StreamsegError:  # the background, open on the processor, has been moved or deleted since
@@ -49,7 +49,14 @@ class NearCompositor(Compositor):
             return cuda.paint(frame, matte, held)
         except GpuFailure:
             matte.failure = f"{held.device.failure}; the processor takes over"
-            return self._libav(frame, matte)
+            return self._on_processor(frame, matte)
+
+    def _on_processor(self, frame: Frame, matte: Matte) -> Frame:
+        painted = self._libav(frame, matte)
+        if frame.lost is None or matte.failure is not None:
+            return painted
+        matte.failure = frame.lost
+        return self._libav(frame, matte)
 
     def reset(self) -> None:
         """Forget the echo of earlier frames."""

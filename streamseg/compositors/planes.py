@@ -12,7 +12,7 @@ from av.video.format import VideoFormat
 
 from streamseg.colour import FULL, RGB, Reading, Rgb, Tags, reading, reading_of, tags_of, yuv_codes
 from streamseg.hdr import colour_to_hdr
-from streamseg.pictures import Plane, Shape, planes, shape
+from streamseg.pictures import Plane, Shape, layout, planes, shape
 
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 _SAMPLINGS = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (4, 1): "411", (1, 2): "440", (4, 4): "410"}
@@ -90,8 +90,8 @@ class Canvas:
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> Canvas:
-        """The canvas of a picture, in its planar kin."""
-        kin = planar_kin(picture.format.name)
+        """The canvas of a picture, in its planar kin; it may be on a card."""
+        kin = planar_kin(layout(picture).name)
         return cls(picture.width, picture.height, kin, tags_of(picture), reading_of(picture))
 
     @property

@@ -1,4 +1,5 @@
-"""How a network on the card sees frames: they go up once, and of what it finds the small matte comes down."""
+"""How a network on the card sees frames: they go up once, or were decoded there, and of what it finds the
+small matte comes down."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from streamseg.crop import Box
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame
+from streamseg.gpu.decoded import decoded, points
 from streamseg.gpu.device import Device
 from streamseg.gpu.engine import Engine
 from streamseg.gpu.mattes import CardAlpha
@@ -21,7 +23,9 @@ from streamseg.gpu.slot import Lease, Slot
 from streamseg.gpu.surface import OnCard, Surface, positions, upload
 from streamseg.models.card import ModelCard
 from streamseg.network_input import NetworkInput, Placement
+from streamseg.pictures import layout
 from streamseg.runtimes.base import Tensors
+from streamseg.shots import GRID
 from streamseg.sight import Glance, Sight
 from streamseg.tracking import Look
 
@@ -52,6 +56,22 @@ class CardSight(Sight):
     def at(self, frame: Frame, *, labels: bool) -> Glance:
         """Return what looks at a frame."""
         return _Sighting(self, frame, labels=labels)
+
+    def points(self, frame: Frame) -> NDArray[np.uint8] | None:
+        """Luma of pixels of a frame that was decoded on the card."""
+        surface = decoded(frame.native)
+        if surface is None:
+            return None
+        lease = self.lease()
+
+        def read() -> NDArray[np.uint8] | None:
+            try:
+                return points(lease.slot, surface, GRID)
+            except BaseException:
+                lease.slot.clear()
+                raise
+
+        return self.device.run(read)
 
     def lease(self) -> Lease:
         """Return an idle slot, or one more."""
@@ -100,7 +120,7 @@ class _Sighting:
         lease = sight.lease()
         holder = self._lease = self._lease or lease
         tensor = None
-        if not positions(self._frame.picture.format.name):
+        if not positions(layout(self._frame.native).name):
             tensor = sight.scaled(self._frame.picture, part)
 
         def look() -> _Seen:
@@ -123,6 +143,14 @@ class _Sighting:
         ids = seen.ids if seen.ids is not None else np.zeros((view.height, view.width), np.uint8)
         return Look(view, share, lambda: ids, held)
 
+    def _placed(self, slot: Slot) -> Surface:
+        """The frame on the card: where it was decoded, or else uploaded."""
+        surface = decoded(self._frame.native)
+        if surface is None:
+            return upload(slot, "frame", self._frame.native)
+        slot.follow_decoder()
+        return surface
+
     def _look(
         self, slot: Slot, view: Box, part: Box | None, tensor: tuple[NDArray[np.float32], Placement] | None
     ) -> _Seen:
@@ -133,7 +161,7 @@ class _Sighting:
             engine.fill(slot, tensor[0])
         else:
             if self._surface is None:
-                self._surface = upload(slot, "frame", self._frame.picture)
+                self._surface = self._placed(slot)
             placement = self._sight.input(slot, self._surface, engine.input, part)
         engine.run(slot)
         alpha, broken = reader.alpha(slot, engine.output, placement, self._sight.chosen)

@@ -29,6 +29,8 @@ class Slot:
     def __init__(self, device: Device) -> None:
         self._driver, self._functions = device.driver, device.functions
         self._stream: Any = None
+        self._decoded: Any = None
+        """Marks how far the decoder is."""
         self._card: dict[str, tuple[Any, int]] = {}
         self._host: dict[str, Any] = {}
         self._tables: dict[str, tuple[bytes, int]] = {}
@@ -93,6 +95,14 @@ class Slot:
         if self._stream is not None:
             self._stream.synchronize()
 
+    def follow_decoder(self) -> None:
+        """Let what is queued from now on wait for FFmpeg's decoder, which uses the default CUDA stream."""
+        stream = self._start()
+        if self._decoded is None:
+            self._decoded = self._driver.Event()
+        self._decoded.record()
+        stream.wait_for_event(self._decoded)
+
     def clear(self) -> None:
         """Give everything back, whatever state the card is in; the slot can be used again."""
         with suppress(self._driver.Error):
@@ -103,6 +113,7 @@ class Slot:
             with suppress(self._driver.Error):
                 each.free()
         self._card, self._host, self._tables, self._stream = {}, {}, {}, None
+        self._decoded = None
 
     def _start(self) -> Any:
         if self._stream is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -47,6 +47,8 @@ class Surface:
     canvas: Canvas
     components: tuple[Record, ...]
     """One for each plane of the canvas' format."""
+    decoded: av.VideoFrame | None = None
+    """Whose memory it is, if a decoder put it there: it is used again when nobody holds this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +95,26 @@ def upload(slot: Slot, name: str, picture: av.VideoFrame) -> Surface:
         used[plane] = max(used[plane], step * width)
     parts = [_used(picture, plane, width) for plane, width in enumerate(used)]
     addresses = slot.upload(name, parts)
+    return Surface(canvas, components(canvas, found, addresses, [part.shape[1] for part in parts]))
+
+
+def components(
+    canvas: Canvas, found: Sequence[Position], addresses: Sequence[int], linesizes: Sequence[int]
+) -> tuple[Record, ...]:
+    """The components of a picture whose planes lie at these addresses."""
     wide = canvas.shape.depth > 8
-    return Surface(
-        canvas,
-        tuple(
-            struct(
-                COMPONENT,
-                data=addresses[plane] + first,
-                linesize=parts[plane].shape[1],
-                step=step,
-                width=width,
-                height=height,
-                wide=wide,
-                shift=shift,
-            )
-            for (plane, first, step, shift), (width, height) in zip(found, sizes, strict=True)
-        ),
+    return tuple(
+        struct(
+            COMPONENT,
+            data=addresses[plane] + first,
+            linesize=linesizes[plane],
+            step=step,
+            width=width,
+            height=height,
+            wide=wide,
+            shift=shift,
+        )
+        for (plane, first, step, shift), (width, height) in zip(found, plane_sizes(canvas), strict=True)
     )
 
 

@@ -10,7 +10,7 @@ from streamseg.sources.base import Source
 from streamseg.sources.uris import kind_of
 
 _SOURCES = {
-    "media": ("streamseg.sources.media:MediaSource", ()),
+    "media": ("streamseg.sources.media:MediaSource", ("hwaccel",)),
     "images": ("streamseg.sources.images:ImageSource", ("fps",)),
     "camera": ("streamseg.sources.camera:CameraSource", ("size", "fps")),
     "screen": ("streamseg.sources.screen:ScreenSource", ("size", "fps")),
@@ -27,23 +27,27 @@ def open_source(
     duration: float | None = None,
     size: tuple[int, int] | None = None,
     fps: float | None = None,
+    hwaccel: str = "off",
 ) -> Source:
     """Open the source `uri` names; the caller closes it.
 
     `live` (None: by kind) drops frames nobody takes in time; a file is then read at the pace of its pts.
-    `duration` is in seconds from the first frame, `size` (W, H) in pixels. Raises SourceError and UsageError.
+    `duration` is in seconds from the first frame, `size` (W, H) in pixels. `hwaccel`: with "cuda" an NVIDIA
+    card decodes files and streams, where it can, and frames stay there until somebody needs them in memory;
+    "auto" is the same without a word where it cannot. Raises SourceError and UsageError.
     """
     uri = fspath(uri)
     if not uri:
         raise UsageError("no source was named; try a file, a folder of pictures, 0 (camera), test: or demo:")
     kind = kind_of(uri)
     address, takes = _SOURCES[kind]
-    options = {"size": size, "fps": fps}
-    for name, value in options.items():
-        if value is not None and name not in takes:
+    options = {"size": size, "fps": fps, "hwaccel": hwaccel}
+    for name in ("size", "fps"):
+        if options[name] is not None and name not in takes:
             able = "cameras, screen:, test: and demo:"
             raise UsageError(f"{redacted(uri)!r} has a {name} of its own; {name} is for {able}")
     _check(duration, size, fps)
+    _check_hwaccel(uri, hwaccel, kind)
     module, _, name = address.partition(":")
     source: Source = getattr(import_module(module), name)(
         uri, live=live, duration=duration, **{name: options[name] for name in takes}
@@ -53,6 +57,17 @@ def open_source(
 
 MAX_DURATION = 1e9
 """Seconds, thirty years: more is a slip of the keyboard."""
+
+
+HWACCELS = ("off", "auto", "cuda")
+"""Who decodes: never a card; one where there is one; likewise, and a line says so where there is none."""
+
+
+def _check_hwaccel(uri: str, hwaccel: str, kind: str) -> None:
+    if hwaccel not in HWACCELS:
+        raise UsageError(f"no hwaccel {hwaccel!r}; known: {', '.join(HWACCELS)}")
+    if hwaccel == "cuda" and kind != "media":
+        raise UsageError(f"{redacted(uri)!r} is not decoded; hwaccel is for video files and streams")
 
 
 def _check(duration: float | None, size: tuple[int, int] | None, fps: float | None) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
-from streamseg.errors import SourceError, reason, redacted
+from streamseg.errors import GpuFailure, SourceError, reason, redacted
 from streamseg.frame import Frame, VideoFormat
 from streamseg.sources import diagnosis
 from streamseg.sources.base import Source
+from streamseg.sources.hardware import card
 from streamseg.sources.reader import Reader
 from streamseg.sources.timing import Timed, Timeline, paced, swapped_back
 from streamseg.sources.tracks import declared_seconds, rate_of, tracks_beside, video_of
@@ -39,13 +41,33 @@ _NO_TIMESTAMPS = 0x80
 class MediaSource(Source):
     """Frames of anything FFmpeg reads: damage repaired, upright, every pts as the container has it."""
 
-    def __init__(self, uri: str, *, live: bool | None = None, duration: float | None = None) -> None:
+    def __init__(
+        self, uri: str, *, live: bool | None = None, duration: float | None = None, hwaccel: str = "off"
+    ) -> None:
+        """As open_source has checked them."""
         super().__init__(redacted(uri), live=is_live_uri(uri) if live is None else live)
         self._network = is_network(uri)
         self._path = None if uri == "-" or self._network else local_path(uri)
         self.paths = (str(self._path),) if self._path else ()
         self._limit = duration
-        self._container = _open(uri, self._path)
+        try:
+            accel = card() if hwaccel != "off" else None
+            lack = "the GPU cannot decode its {codec}"
+        except GpuFailure as failure:
+            accel, lack = None, f"no GPU to decode on: {failure}"
+        self._begin(uri, accel)
+        if hwaccel == "off" or self._reader.on_card:
+            return
+        if accel is not None and self._path is not None and self._path.is_file():
+            self._container.close()
+            self._begin(uri, None)  # with all the threads that the processor has
+        if hwaccel == "cuda":
+            codec = self._stream.codec_context.name
+            self.warnings.append(f"{self.uri!r}: {lack.format(codec=codec)}; the processor decodes it")
+
+    def _begin(self, uri: str, accel: HWAccel | None) -> None:
+        self._container = _open(uri, self._path, accel)
+        self.warnings = []
         try:
             self._start()
         except BaseException:
@@ -75,8 +97,8 @@ class MediaSource(Source):
     def _describe(self, first: Frame) -> None:
         aspect = Fraction(self._stream.sample_aspect_ratio or 1)
         self.video = VideoFormat(
-            width=first.picture.width,
-            height=first.picture.height,
+            width=first.size[0],
+            height=first.size[1],
             time_base=self._time_base,
             rate=self._rate,
             sample_aspect_ratio=1 / aspect if self._sideways else aspect,
@@ -172,14 +194,14 @@ class MediaSource(Source):
         self._container.close()
 
 
-def _open(uri: str, path: Path | None) -> InputContainer:
+def _open(uri: str, path: Path | None, accel: HWAccel | None) -> InputContainer:
     if path is not None:
-        return _open_file(path, redacted(uri))
+        return _open_file(path, redacted(uri), accel)
     if uri == "-":
-        return _open_stdin()
+        return _open_stdin(accel)
     options = {"rtsp_flags": "prefer_tcp"} if uri.lower().startswith("rtsp") else {}
     try:
-        return _read_with_av(uri, options=options, timeout=(_TIMEOUT, _TIMEOUT))
+        return _read_with_av(uri, options=options, timeout=(_TIMEOUT, _TIMEOUT), hwaccel=accel)
     except (av.FFmpegError, OSError, ValueError) as error:
         why = _network_reason(error)
         if isinstance(error, av.InvalidDataError) and uri.partition("?")[0].lower().endswith(".m3u8"):
@@ -187,23 +209,23 @@ def _open(uri: str, path: Path | None) -> InputContainer:
         raise SourceError(f"cannot open {redacted(uri)!r}: {why}") from error
 
 
-def _open_file(path: Path, shown: str) -> InputContainer:
+def _open_file(path: Path, shown: str, accel: HWAccel | None) -> InputContainer:
     if not path.exists():
         raise SourceError(f"cannot open {shown!r}: {diagnosis.missing(path)}")
     try:
         # The prefix keeps names like `12:30.mp4` from being taken for a protocol.
-        return _read_with_av(f"file:{path}")
+        return _read_with_av(f"file:{path}", hwaccel=accel)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(f"cannot open {shown!r}: {diagnosis.unreadable(path)}") from error
 
 
-def _open_stdin() -> InputContainer:
+def _open_stdin(accel: HWAccel | None) -> InputContainer:
     if os.isatty(0):
         raise SourceError(
             "cannot read '-': standard input is a terminal; pipe a video into it or name a file"
         )
     try:
-        return _read_with_av("fd:")
+        return _read_with_av("fd:", hwaccel=accel)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise SourceError(
             "cannot read '-': no video format was found in standard input; an MP4 must be made for streaming "

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from streamseg.errors import reason
 from streamseg.frame import Tracks
+from streamseg.sources.hardware import CardDecoder
 from streamseg.sources.losses import Losses, Segments, tolerance
 from streamseg.sources.timing import Splices, Timed
 from streamseg.sources.upright import copied
@@ -41,13 +42,18 @@ class Reader:
         self._splices = Splices()
         self._stream = stream
         self._tracks = tracks
-        self._decoder = _decoder_of(stream, live)
+        self._decoder: VideoCodecContext | CardDecoder = _decoder_of(stream, live)
         self._losses = Losses()
         self._packets = self._demuxed(container)
         self._seen = self._repaired = self._kept = self._skipped = 0
         self._encrypted = False
         self._reached: dict[int, Fraction] = {}
         self._start = self._end = 0.0
+
+    @property
+    def on_card(self) -> bool:
+        """Whether a graphics card decodes it; known with the first picture."""
+        return isinstance(self._decoder, CardDecoder) and self._decoder.used
 
     def pictures(self) -> Iterator[Timed]:
         """Yield every picture and whether it repeats the last good one in place of a damaged one."""
@@ -69,7 +75,11 @@ class Reader:
             self._skipped += len(lost)
             return
         for pts in lost:
-            picture = copied(good)
+            try:
+                picture = copied(good)
+            except av.FFmpegError:  # it was on a card that failed
+                self._skipped += 1
+                continue
             picture.pts = pts
             self._repaired += 1
             yield picture, True
@@ -152,6 +162,8 @@ class Reader:
         """Say in one line each what was wrong so far; `declared` is how many seconds the header promised."""
         because = " (it is encrypted)" if self._encrypted else ""
         found = []
+        if isinstance(self._decoder, CardDecoder) and self._decoder.failure is not None:
+            found.append(f"the GPU failed while decoding ({self._decoder.failure}); the processor took over")
         if self._repaired:
             found.append(f"{_frames(self._repaired, 'damaged ')} replaced by the last good picture{because}")
         if self._kept:
@@ -181,14 +193,15 @@ def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
 
 
-def _decoder_of(stream: VideoStream, live: bool) -> VideoCodecContext:
+def _decoder_of(stream: VideoStream, live: bool) -> VideoCodecContext | CardDecoder:
     decoder: VideoCodecContext = stream.codec_context
     says_alpha = {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") == "1"
     if says_alpha and decoder.name in _WITH_ALPHA:
         decoder = _told(av.CodecContext.create(_WITH_ALPHA[decoder.name], "r"), decoder)
     # Threads that each decode a frame of their own hold back as many frames: too late for a live picture.
-    decoder.thread_type = ThreadType.SLICE if live else ThreadType.AUTO
-    return decoder
+    # Each would also need a surface of its own on a card, which has few.
+    decoder.thread_type = ThreadType.SLICE if live or decoder.is_hwaccel else ThreadType.AUTO
+    return CardDecoder(decoder) if decoder.is_hwaccel else decoder
 
 
 def _told(decoder: av.CodecContext, header: VideoCodecContext) -> VideoCodecContext:

@@ -9,7 +9,7 @@ import av
 import av.filter
 from av.sidedata.sidedata import Type
 
-from streamseg.pictures import with_timing_of
+from streamseg.pictures import in_memory, on_card, with_timing_of
 
 Filters = tuple[tuple[str, str | None], ...]
 """Filters in a row: name and arguments."""
@@ -79,7 +79,12 @@ class Chain:
 
 
 def copied(picture: av.VideoFrame) -> av.VideoFrame:
-    """Return a new picture that shares the pixels of `picture`, so that it can have a pts of its own."""
+    """Return a new picture with the pixels of `picture`, shared if in memory, and a pts of its own.
+
+    Raises FFmpegError where they lie on a card that fails.
+    """
+    if on_card(picture):
+        return in_memory(picture)
     return Chain((("null", None),))(picture)
 
 

@@ -7,6 +7,7 @@ outside. Work waits in its stream until somebody synchronises, so a missing wait
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,11 @@ class Card:
         self.contexts = 0
         """How often the context was retained: each time for a thread of its own."""
         self.launched: list[str] = []
+        self.uploaded: list[int] = []
+        """Bytes of each copy to the card."""
+        self.default = DefaultStream()
+        self.fetched = 0
+        """Pictures that FFmpeg brought down."""
 
     @property
     def leaks(self) -> list[str]:
@@ -68,6 +74,11 @@ class Card:
             + self.references * ["the primary context"]
             + len(self.context.threads) * ["a pushed context"]
         )
+
+    @property
+    def dead(self) -> bool:
+        """A call has failed, and so do all after it."""
+        return self.lost and self.fails_at is not None and len(self.calls) > self.fails_at
 
     def call(self, name: str, *, context: bool = True) -> None:
         """Note a call; refuse it where no context is current, or because its turn to fail has come."""
@@ -257,7 +268,27 @@ class Stream:
     def wait_for_event(self, event: Event) -> None:
         """Do not go on before an event."""
         self._card.call("wait_for_event")
-        self.queue.append(event.reach)
+        self.queue.append(event.waited())
+
+
+class DefaultStream:
+    """Where FFmpeg's decoder works. Any thread may queue; nothing is done before somebody waits for it."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Callable[[], None]] = deque()
+        self.queued = 0
+        self._done = 0
+
+    def queue(self, work: Callable[[], None]) -> None:
+        """Add work."""
+        self._queue.append(work)
+        self.queued += 1
+
+    def drain(self, until: int) -> None:
+        """Do what was among the first `until` that were queued."""
+        while self._done < until:
+            self._queue.popleft()()
+            self._done += 1
 
 
 class Event:
@@ -266,17 +297,30 @@ class Event:
     def __init__(self, card: Card) -> None:
         card.call("Event")
         self._card, self._stream = card, None
+        self._place: int | None = None
+        """In the default stream."""
 
-    def record(self, stream: Stream) -> Event:
-        """Place it after what has been queued."""
+    def record(self, stream: Stream | None = None) -> Event:
+        """Place it after what has been queued; without a stream, in the default one."""
         self._card.call("record")
-        self._stream, self._length = self._card.stream(stream), len(stream.queue)
+        if stream is None:
+            self._place = self._card.default.queued
+        else:
+            self._stream = self._card.stream(stream)
         return self
 
     def reach(self) -> None:
         """Do what was queued before it."""
         if self._stream is not None:
             self._stream.drain()
+        self._drained(self._place)()
+
+    def waited(self) -> Callable[[], None]:
+        """What a stream does that waits for it, where it is now."""
+        return self.reach if self._stream is not None else self._drained(self._place)
+
+    def _drained(self, place: int | None) -> Callable[[], None]:
+        return lambda: self._card.default.drain(place or 0)
 
     def synchronize(self) -> None:
         """Wait for it."""

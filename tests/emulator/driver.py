@@ -128,6 +128,7 @@ def driver(card: Card) -> ModuleType:
 
     def memcpy_htod_async(target: int, source: np.ndarray[Any, Any], stream: Stream | None = None) -> None:
         card.call("memcpy_htod_async")
+        card.uploaded.append(source.nbytes)
         card.locked(source)
         held, address, size = card.holding(int(target), source.nbytes), int(target), source.nbytes
         plain = np.asarray(source).reshape(-1).view(np.uint8)
