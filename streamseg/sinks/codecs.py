@@ -45,6 +45,9 @@ _DEFAULTS = {
     "prores_ks": {"vendor": "apl0"},
     "ffv1": {"level": "3", "slicecrc": "1", "g": "1"},
     "png": {"compression_level": "3"},
+    "h264_nvenc": {"preset": "p4", "rc": "vbr", "cq": "23"},
+    "hevc_nvenc": {"preset": "p4", "rc": "vbr", "cq": "25"},
+    "av1_nvenc": {"preset": "p4", "rc": "vbr", "cq": "32"},
 }
 
 _LOSSLESS = {
@@ -54,12 +57,23 @@ _LOSSLESS = {
 }
 """Options with which an encoder that can also lose something does not."""
 
+_NVENC_LIVE = {"tune": "ull", "zerolatency": "1", "delay": "0", "bf": "0", "forced-idr": "1"}
+_WITHOUT_DELAY = {
+    "libx264": {"tune": "zerolatency"},
+    "libx265": {"tune": "zerolatency"},
+    **dict.fromkeys(("h264_nvenc", "hevc_nvenc", "av1_nvenc"), _NVENC_LIVE),
+    "h264_qsv": {"async_depth": "1", "bf": "0", "forced_idr": "1"},
+    "h264_amf": {"usage": "ultralowlatency", "bf": "0", "forced_idr": "1"},
+    "h264_videotoolbox": {"realtime": "1", "bf": "0"},
+}
+"""Options with which encoders give each picture out at once."""
+
 _EIGHT_BIT_RGB = frozenset({"rgb24", "bgr24", "bgr0", "gbrp"})
 
 _NO_BITRATE = frozenset({"ffv1", "mjpeg", "png", "prores_ks", "qtrle"})
 """Encoders whose files are equally large at any bitrate: measured at 50 kbit/s and 20 Mbit/s."""
 
-_BITRATES = {"libvpx": 4_000_000}
+_BITRATES = dict.fromkeys(("libvpx", "h264_qsv", "h264_amf", "h264_videotoolbox"), 4_000_000)
 """Bits per second for encoders that know no quality without one."""
 
 QSCALES = {"mpeg4": 3, "mpeg2video": 3, "mjpeg": 3}
@@ -72,7 +86,13 @@ _LARGEST_CRF = {
     "libvpx": 63,
     "libvpx-vp9": 63,
     "libsvtav1": 63,
+    "h264_nvenc": 51,
+    "hevc_nvenc": 51,
+    "av1_nvenc": 63,
 }
+
+_QUALITY = dict.fromkeys(("h264_nvenc", "hevc_nvenc", "av1_nvenc"), "cq")
+"""What encoders call their crf; 0 of this one would leave it to them."""
 
 _X26X = (
     "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo",
@@ -82,6 +102,7 @@ _PRESETS = {
     "libx264rgb": _X26X,
     "libx265": _X26X,
     "libsvtav1": tuple(str(n) for n in range(14)),
+    **dict.fromkeys(_QUALITY, tuple(f"p{n}" for n in range(1, 8))),
 }
 
 
@@ -121,13 +142,13 @@ def default_encoder(encoding: Encoding, name: str) -> Encoder:
     if encoding.preset is not None:
         options["preset"] = _preset(name, encoding.preset)
     if encoding.crf is not None:
-        options["crf"] = _crf(name, encoding.crf)
+        options[_QUALITY.get(name, "crf")] = _crf(name, encoding.crf)
     if encoding.bitrate is not None:
         if encoding.bitrate <= 0:
             raise UsageError(f"a bitrate of {encoding.bitrate} bits per second cannot be; try 2000000")
         if name in _NO_BITRATE:
             raise UsageError(f"encoder {name!r} knows no bitrate; leave it out")
-        options.pop("crf", None)
+        options.pop(_QUALITY.get(name, "crf"), None)
     if name == "libsvtav1":
         os.environ.setdefault("SVT_LOG", "-1")  # the library writes to the terminal on its own otherwise
     return Encoder(
@@ -157,9 +178,8 @@ def usable(encoding: Encoding, attempt: Callable[[Encoding], object]) -> tuple[E
 
 def without_delay(encoder: Encoder) -> Encoder:
     """Return the encoder set to give each picture out at once, and a keyframe every 60 pictures."""
-    if encoder.name not in ("libx264", "libx265"):
-        return encoder
-    return replace(encoder, options={**encoder.options, "tune": "zerolatency", "g": "60"})
+    options = _WITHOUT_DELAY.get(encoder.name)
+    return encoder if options is None else replace(encoder, options={**encoder.options, **options, "g": "60"})
 
 
 def lossless_encoder(encoding: Encoding, usual: str) -> Encoder:
@@ -236,8 +256,9 @@ def _crf(encoder: str, crf: int) -> str:
     largest = _LARGEST_CRF.get(encoder)
     if largest is None:
         raise UsageError(f"encoder {encoder!r} knows no crf; leave it out or pass a bitrate")
-    if not 0 <= crf <= largest:
-        raise UsageError(f"crf {crf} is out of range; encoder {encoder!r} takes 0 (best) to {largest}")
+    best = 1 if encoder in _QUALITY else 0
+    if not best <= crf <= largest:
+        raise UsageError(f"crf {crf} is out of range; encoder {encoder!r} takes {best} (best) to {largest}")
     return str(crf)
 
 

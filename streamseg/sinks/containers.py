@@ -66,7 +66,8 @@ _MPEGTS = Container(
     format="mpegts",
     palette="libx264rgb",
     options=_EVEN_BEFORE_ZERO,
-    encoders=frozenset({"libx264", "libx264rgb", "libx265", "mpeg2video", "mpeg4"}),
+    encoders=frozenset({"libx264", "libx264rgb", "libx265", "mpeg2video", "mpeg4"})
+    | {"h264_nvenc", "hevc_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox"},
     holds=frozenset(
         {"aac", "aac_latm", "ac3", "dts", "dvb_subtitle", "dvb_teletext", "eac3", "mp2", "mp3", "opus"}
     ),

@@ -16,6 +16,7 @@ from streamseg.pictures import rows, shape, with_timing_of
 
 NEEDS_EVEN = frozenset(
     {"libx264", "libx264rgb", "libx265", "mpeg2video", "h264_nvenc", "hevc_nvenc", "av1_nvenc"}
+    | {"h264_qsv", "h264_amf", "h264_videotoolbox"}
 )
 """Encoders that refuse pictures whose chroma planes would end in half a sample."""
 

@@ -28,6 +28,7 @@ from streamseg.sinks.codecs import (
 )
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
+from streamseg.sinks.hardware import in_hardware
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format, lost_range
 from streamseg.sinks.tracks import TrackWriter, chapters_until, clean, describe, silent, sound_begins
@@ -173,6 +174,8 @@ class MediaSink(Sink):
                 raise UsageError(f"{self._extension!r} cannot hold transparency; use .mov, .webm or %05d.png")
             self._leave_out(lambda encoding: default_encoder(encoding, wanted))
             encoder = default_encoder(self._encoding, wanted)
+            if self._spec.live and self._encoding.crf is None and self._encoding.preset is None:
+                encoder = in_hardware(encoder, self._encoding, first)
         offered = pixel_formats(encoder.name) or (name,)
         format_name = best_format(name, encoder.name, offered, exact=encoder.exact)
         if format_name is None:
