@@ -45,6 +45,10 @@ class FanOut:
         for sink in self._open:
             sink.idle()
 
+    def ready(self, source: Source) -> None:
+        """Let the sinks begin that do not wait for a finished frame."""
+        self._each(lambda sink: sink.ready(source.video))
+
     def write(self, source: Source, frame: Frame) -> None:
         """Write a frame to every sink, preceded by the packets of the other tracks that are due before it.
 

@@ -1,5 +1,6 @@
 """All threads and locks: Handoff, the boundary between two stages; Stages, which owns a run's threads; Job,
-work in the background; OneAtATime, for callers who take turns."""
+work in the background; Repeater, for those who always expect something; OneAtATime, for callers who take
+turns."""
 
 from __future__ import annotations
 
@@ -206,3 +207,47 @@ class Job(Generic[T]):
             self._made.append(self._work(lambda: self._stopping))
         except BaseException as error:
             self._error = error
+
+
+class Repeater(Generic[T]):
+    """Passes items on at once, and the last one again, on a thread of its own, while no other comes."""
+
+    def __init__(self, act: Callable[[T], None], first: T, *, seconds: float, name: str) -> None:
+        """Pass on `first` and begin; every `seconds` there shall be one. `act` is never called twice at a
+        time."""
+        self._act, self._item, self._seconds = act, first, seconds
+        self._changed = threading.Condition()
+        self._closed = False
+        self._error: Exception | None = None
+        act(first)
+        self._thread = threading.Thread(target=self._repeat, name=f"streamseg-{name}")
+        self._thread.start()
+
+    def put(self, item: T) -> None:
+        """Pass on `item`; raises what went wrong, now or in a repetition."""
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            self._item = item
+            self._act(item)
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the repetitions; nothing is passed on afterwards."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _repeat(self) -> None:
+        wait = self._seconds
+        with self._changed:
+            while not self._closed and self._error is None:
+                if self._changed.wait(wait):
+                    wait = 2 * self._seconds  # the next one may be late without being missed
+                    continue
+                wait = self._seconds
+                try:
+                    self._act(self._item)
+                except Exception as error:
+                    self._error = error

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from streamseg import doctor
+from streamseg.doctor import vcam
+from streamseg.sinks import loopback
+from tests.cameras import fake_device
 from tests.commandline import PROJECT, Cli
 
 
@@ -212,3 +215,21 @@ def test_plain_terminals_get_plain_marks() -> None:
     code, said = asked(PYTHONIOENCODING="ascii", PYTHONUTF8="0")
     assert code == 0
     assert said.startswith("ok  Python")
+
+
+def test_a_virtual_camera_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the package, a device or permission: what is missing and the command; else the devices."""
+    monkeypatch.setattr(loopback, "SYSTEM", tmp_path)
+    monkeypatch.setattr(sys, "platform", "linux")
+    missing = fact("virtual camera")
+    assert missing.state == "not needed"
+    assert missing.fix is not None
+    assert "modprobe v4l2loopback" in missing.fix
+    fake_device(tmp_path, "video4", "studio")
+    locked = fact("virtual camera")  # there is no /dev/video4
+    assert locked.found == "no permission for /dev/video4 (studio)"
+    assert locked.fix is not None
+    monkeypatch.setattr(os, "access", lambda path, mode: True)
+    assert fact("virtual camera").found.startswith("/dev/video4 (studio), pyvirtualcam 0.")
+    monkeypatch.setattr(vcam, "find_spec", lambda name: None)
+    assert "[vcam]" in str(fact("virtual camera").fix)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from streamseg.handoff import FILE_DEPTH, Handoff, HandoffClosed, Job, Stages
+from streamseg.handoff import FILE_DEPTH, Handoff, HandoffClosed, Job, Repeater, Stages
 
 
 def test_order_is_kept_and_nothing_is_lost() -> None:
@@ -149,3 +149,45 @@ def test_a_job_can_be_asked_to_give_up() -> None:
     job = Job(work, name="job")
     job.stop()
     assert job.result() == "gave up"
+
+
+def test_a_repeater_passes_on_at_once_and_again_in_a_lull() -> None:
+    """The first item comes from the beginning, a new one before `put` returns, the last again and again."""
+    passed: list[str] = []
+    changed = threading.Condition()
+
+    def act(item: str) -> None:
+        with changed:
+            passed.append(item)
+            changed.notify_all()
+
+    repeater = Repeater(act, "black", seconds=0.005, name="repeats")
+    with changed:
+        assert changed.wait_for(lambda: len(passed) >= 3, 10)
+    repeater.put("frame")
+    assert "frame" in passed
+    with changed:
+        assert changed.wait_for(lambda: passed[-2:] == ["frame"] * 2, 10)
+    repeater.close()
+    count = len(passed)
+    assert passed == sorted(passed)
+    assert len(passed) == count
+
+
+def test_what_goes_wrong_in_a_lull_is_raised_at_the_next_item() -> None:
+    """An error on the repeater's own thread ends its repetitions and reaches who puts."""
+    failure = OSError("unplugged")
+    failed = threading.Event()
+
+    def act(item: int) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            failed.set()
+            raise failure
+
+    repeater = Repeater(act, 0, seconds=0.001, name="fails")
+    assert failed.wait(10)
+    with pytest.raises(OSError, match="unplugged") as caught:
+        for item in range(1, 1000):
+            repeater.put(item)
+    repeater.close()
+    assert caught.value is failure

@@ -18,8 +18,8 @@ from tests.clips import make_clip
 
 PROJECT = Path(__file__).resolve().parent.parent
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
-CAMERA = "./run_stream.py 0 "
-"""What begins the one command that needs a device."""
+CAMERA = ("./run_stream.py 0 ", "streamseg run 0 ")
+"""What begins commands that need a device."""
 
 PLAYER = f"""#!{sys.executable}
 import sys

@@ -49,7 +49,7 @@ test:640x480@30,10s  demo:                   a drawn figure, a moving portrait
 out.mp4  .mkv .webm .mov .gif .png .jpg ...  a file, as its extension says
 masks/  out/%05d.png                         a folder, numbered pictures
 rtmp://...  udp://...                        a stream
-window                                       a window
+window  vcam:                                a window, a virtual camera
 -  null:                                     standard output, nothing
 """,
     ),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
 from streamseg.doctor.gpu import gpu_facts
+from streamseg.doctor.vcam import virtual_camera
 from streamseg.errors import StreamsegError, pip_install, reason
 
 __all__ = ["Fact", "facts"]
@@ -46,6 +47,7 @@ def facts() -> Iterator[Fact]:
     yield tflite()
     yield cameras()
     yield screen()
+    yield virtual_camera()
     yield from gpu_facts()
     yield from models()
     yield models_folder()

@@ -5,7 +5,8 @@ Video files, streams, stdout and GIF share one path: `media` owns the container 
 `sound` encodes anew what cannot be copied. `containers` says what each container holds, `codecs` which
 encoder makes that and how it is set up, `pixels` which pixel format it gets and how frames are converted,
 `geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names,
-`pipes` waits for no reader that stalls.
+`pipes` waits for no reader that stalls. `vcam` feeds a virtual camera: `loopback` says which there are on
+Linux, `camera_pictures` makes the pictures it takes.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _SINKS = {
     "sequence": "streamseg.sinks.images:SequenceSink",
     "folder": "streamseg.sinks.images:FolderSink",
     "window": "streamseg.sinks.window:WindowSink",
+    "vcam": "streamseg.sinks.vcam:VirtualCameraSink",
     "stdout": "streamseg.sinks.stdout:StdoutSink",
     "network": "streamseg.sinks.network:NetworkSink",
     "null": "streamseg.sinks.null:NullSink",
@@ -40,6 +42,7 @@ _DEFAULTS = Encoding()
 _PROTOCOLS = ("rtmp", "rtmps", "rtsp", "udp", "tcp")
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
+_DEVICE = re.compile(r"/dev/video\d+")
 _NUMBERED = re.compile(r"%0?\d*d")
 
 
@@ -96,7 +99,7 @@ def _class_for(uri: str) -> type[Sink]:
 
 
 def _kind(uri: str) -> str:
-    if uri in ("-", "window", "null"):
+    if uri in ("-", "window", "vcam", "null"):
         return {"-": "stdout"}.get(uri, uri)
     scheme = _SCHEME.match(uri)
     if scheme and not Path(uri).exists():
@@ -105,11 +108,11 @@ def _kind(uri: str) -> str:
 
 
 def _kind_of_scheme(scheme: str, uri: str) -> str:
-    if scheme in ("window", "null"):
+    if scheme in ("window", "vcam", "null"):
         return scheme
     if scheme in _PROTOCOLS:
         return "network"
-    known = "a file, a folder, out/%05d.png, window, null:, - and " + ", ".join(
+    known = "a file, a folder, out/%05d.png, window, vcam:, null:, - and " + ", ".join(
         f"{each}:" for each in _PROTOCOLS
     )
     raise UsageError(f"nothing can be written to {redacted(uri)!r}; possible are {known}")
@@ -117,6 +120,8 @@ def _kind_of_scheme(scheme: str, uri: str) -> str:
 
 def _kind_of_path(uri: str) -> str:
     path = Path(uri)
+    if _DEVICE.fullmatch(uri):
+        return "vcam"
     if not uri or path.is_char_device() or path.is_block_device():
         raise UsageError(f"{uri!r} is nothing to write to; name a file such as out.mp4, or a folder")
     extension = path.suffix.lower()

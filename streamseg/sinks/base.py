@@ -44,8 +44,8 @@ class Destination:
 
 
 class Sink(ABC):
-    """Takes finished frames. Life: constructor, `start` once, `write` and `copy` any number of times, then
-    `close` or `abort`.
+    """Takes finished frames. Life: constructor, `ready`, `start` once, `write` and `copy` any number of
+    times, then `close` or `abort`; where no frame ever comes `start` is left out.
 
     The constructor checks what can be checked before a frame exists (extension, codec, folder, overwriting)
     and raises UsageError or SinkError; it creates nothing. All methods run on one thread.
@@ -72,6 +72,9 @@ class Sink(ABC):
     """The run shall end: what has been begun is finished, unless somebody keeps it from that."""
     notes: list[str]
     """One line each: what had to be left out or changed."""
+
+    def ready(self, video: VideoFormat) -> None:  # noqa: B027  (most sinks wait for the first frame)
+        """Begin with what is known before any frame has been segmented; raises SinkError."""
 
     @abstractmethod
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:

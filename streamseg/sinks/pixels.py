@@ -45,8 +45,8 @@ _OFFERED = {
 }
 """Where an encoder does not say what it takes (YUV4MPEG), or takes what few readers do (YUV in TIFF)."""
 
-_FIXED = {"mjpeg": (BT601, FULL), "libwebp": (BT601, LIMITED)}
-"""Matrix and range that JFIF and WebP prescribe: BT.601."""
+_FIXED = {"mjpeg": (BT601, FULL), "libwebp": (BT601, LIMITED), "virtual camera": (BT601, LIMITED)}
+"""Matrix and range that JFIF and WebP prescribe, and V4L2 where nothing else is said: BT.601."""
 
 
 def best_format(source: str, encoder: str, offered: Sequence[str], *, exact: bool = False) -> str | None:
