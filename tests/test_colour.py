@@ -15,7 +15,8 @@ from streamseg.colour import Reading, Tags, overlay_palette, reading, reading_of
 from streamseg.compositors.backdrop import fitted
 from streamseg.compositors.convert import Converter
 from streamseg.compositors.planes import Canvas
-from streamseg.sinks.window import display_picture
+from streamseg.sinks.display import Display
+from streamseg.sinks.pixels import Conversion
 from tests.clips import make_clip, read_frames
 from tests.runs import run_uris
 
@@ -79,7 +80,7 @@ def test_the_colour_asked_for_is_the_colour_seen(
 def test_the_window_shows_the_colour_asked_for(size: tuple[int, int], pixels: str) -> None:
     """What the compositor paints on an untagged picture, the window shows, to 2 codes."""
     painted = Canvas.of(av.VideoFrame(*size, pixels)).flat(ASKED)
-    np.testing.assert_allclose(corner(display_picture(painted, size)[..., ::-1]), ASKED, atol=2)
+    np.testing.assert_allclose(corner(Display()(painted, size)[..., ::-1]), ASKED, atol=2)
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
@@ -90,7 +91,7 @@ def test_a_background_keeps_its_colours_whatever_is_cut_off(fit: str) -> None:
         canvas = Canvas.of(av.VideoFrame(*size, "yuv420p"))
         made = fitted(background, canvas, fit, Converter())
         assert reading_of(made) == canvas.reading
-        shown = display_picture(made, size)[size[1] // 2, size[0] // 2, ::-1]
+        shown = Conversion(made, "rgb24", "png")(made).to_ndarray()[size[1] // 2, size[0] // 2]
         np.testing.assert_allclose(shown, ASKED, atol=3)
 
 

@@ -5,8 +5,8 @@ Video files, streams, stdout and GIF share one path: `media` owns the container 
 `sound` encodes anew what cannot be copied. `containers` says what each container holds, `codecs` which
 encoder makes that and how it is set up, `pixels` which pixel format it gets and how frames are converted,
 `geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names,
-`pipes` waits for no reader that stalls. `vcam` feeds a virtual camera: `loopback` says which there are on
-Linux, `camera_pictures` makes the pictures it takes.
+`pipes` waits for no reader that stalls. `window` shows what `display` makes of frames. `vcam` feeds a virtual
+camera: `loopback` says which there are on Linux, `camera_pictures` makes the pictures it takes.
 """
 
 from __future__ import annotations

@@ -103,13 +103,20 @@ class Conversion:
     """From the frames that come to the pixel format an encoder takes; `colour` is how to read the result."""
 
     def __init__(
-        self, first: av.VideoFrame, format_name: str, encoder: str, *, tagging: bool = False
+        self,
+        first: av.VideoFrame,
+        format_name: str,
+        encoder: str,
+        *,
+        tagging: bool = False,
+        interpolation: int = _EXACT,
     ) -> None:
-        """`tagging`: the container notes the range."""
+        """`tagging`: the container notes the range. `interpolation`: swscale's flags."""
         says_range = encoder in _SAYS_RANGE or (tagging and encoder == "ffv1")
         self.format = format_name
         self.colour = _target_tags(first, format_name, encoder, says_range=says_range)
         self._pixels = VideoFormat(format_name)
+        self._interpolation = interpolation
         self._reformatter = VideoReformatter()
 
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
@@ -126,7 +133,7 @@ class Conversion:
             dst_colorspace=after.matrix,
             src_color_range=before.range,
             dst_color_range=after.range,
-            interpolation=_EXACT,
+            interpolation=self._interpolation,
         )
         result.colorspace, result.color_range = self.colour.matrix, self.colour.range
         if kept.alpha and shape(picture.format.name).alpha:
@@ -136,8 +143,11 @@ class Conversion:
 
 def _keep_alpha(picture: av.VideoFrame, result: av.VideoFrame) -> None:
     """Give `result` the alpha of `picture`: where depths differ swscale only shifts it, 255 to 1020 of 1023,
-    and nothing is opaque any more."""
+    and nothing is opaque any more; out of rgba it rounds it too."""
     before, after = shape(picture.format.name), shape(result.format.name)
+    if before.depth == after.depth:
+        alpha_of(result)[:] = alpha_of(picture)
+        return
     codes = np.rint(np.arange(before.largest + 1) * (after.largest / before.largest))
     alpha_of(result)[:] = codes.astype(after.dtype)[alpha_of(picture)]
 
