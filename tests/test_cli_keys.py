@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import streamseg
-from streamseg.cli.keys import Keys
+from streamseg.cli.keys import DIGITS, Keys
 from streamseg.frame import Frame
 from streamseg.settings import Settings
 from tests.clips import gradient
@@ -26,11 +26,13 @@ class Pressed(ListSink):
     """A window whose viewer presses the given key when the given frame is shown; a pause lasts one look."""
 
     on_key: Callable[[str], None] | None = None
+    keys: Sequence[tuple[str, str]] = ()
     shown: Frame | None = None
 
     def __init__(self, keys: dict[int, str]) -> None:
         super().__init__(uri="window")
         self._keys = keys
+        self.told: list[str] = []
         self.idled = 0
 
     def write(self, frame: Frame) -> None:
@@ -45,6 +47,10 @@ class Pressed(ListSink):
         """End the pause."""
         self.idled += 1
         self.press(" ")
+
+    def tell(self, text: str) -> None:
+        """Remember what is told."""
+        self.told.append(text)
 
     def press(self, key: str) -> None:
         """Press a key."""
@@ -164,3 +170,78 @@ def test_a_background_that_has_gone_is_told(tmp_path: Path, capsys: pytest.Captu
 def test_other_keys_do_nothing(tmp_path: Path) -> None:
     """Keys without a meaning are no harm."""
     assert middle(pressed({5: "x", 6: "\t"}, tmp_path), LAST - 1) < 20
+
+
+def test_p_shows_the_background_only(tmp_path: Path) -> None:
+    """p hides the figure until p is pressed again."""
+    window = pressed({5: "p", 25: "p"}, tmp_path)
+    assert middle(window, 4) < 20
+    assert middle(window, 24) > 235
+    assert middle(window, LAST - 1) < 20
+
+
+def test_z_freezes_the_picture(tmp_path: Path) -> None:
+    """z keeps what is shown while frames go on; a second z lets it move again."""
+    window = pressed({5: "z", 25: "z"}, tmp_path, effect="overlay")
+    assert np.array_equal(grey(window, 20), grey(window, 24))
+    assert not np.array_equal(grey(window, LAST - 2), grey(window, LAST - 1))
+    assert [frame.time for frame in window.frames] == sorted({frame.time for frame in window.frames})
+
+
+def test_plus_and_minus_feather(tmp_path: Path) -> None:
+    """+ (or =) softens edges by 2 pixels a press, - sharpens them, and not below 0."""
+    assert settings_after("+=+-", tmp_path).feather == 4
+    assert settings_after("+---", tmp_path).feather == 0
+
+
+def test_t_makes_edges_hard_and_soft(tmp_path: Path) -> None:
+    """t cuts at half opacity, a second t makes edges soft again."""
+    assert settings_after("t", tmp_path).threshold == 0.5
+    assert settings_after("tt", tmp_path).threshold is None
+
+
+def test_c_goes_through_the_classes(tmp_path: Path) -> None:
+    """c chooses each class alone, the background left out, then the model's own choice."""
+    assert settings_after("c", tmp_path).classes == ("person",)
+    assert settings_after("cc", tmp_path).classes == ()
+
+
+def test_m_goes_to_the_next_model(tmp_path: Path, models_folder: Path) -> None:
+    """m loads the next network that is here, none that would have to be fetched."""
+    assert settings_after("m", tmp_path).model == "selfie-landscape"
+    assert settings_after("m", tmp_path, model="selfie-landscape").model == "selfie"
+
+
+def settings_after(keys: str, folder: Path, **options: Any) -> Settings:
+    """Press `keys` one after the other in a run; return the settings once all has been loaded."""
+    settings = Settings(**options)
+    window = Pressed({5 + index: key for index, key in enumerate(keys)})
+    control = streamseg.Control(settings)
+    Keys(control, folder).listen([window])
+    with (
+        streamseg.Segmenter(settings.model, runtime="null") as segmenter,
+        streamseg.open_compositor(settings.recipe(strict=True), classes=segmenter.classes) as compositor,
+    ):
+        streamseg.run(ListSource(range(0, LAST * 40, 40)), segmenter, compositor, [window], control=control)
+        control.close()
+    return control.settings
+
+
+def test_the_help_names_every_key(tmp_path: Path) -> None:
+    """The window is given a line for each key that does something."""
+    window = Pressed({})
+    keys = Keys(streamseg.Control(), tmp_path)
+    keys.listen([window])
+    named = " ".join(key for key, _ in window.keys).replace("space", "")
+    assert set(named) == {*DIGITS, *"i+-tcmpzs "}
+
+
+def test_what_a_key_has_done_is_told_in_the_window(tmp_path: Path) -> None:
+    """Each key says what it set, in the words of the options and of --control; a fault says why."""
+    keys = "pzit+c9s"
+    window = pressed({5 + index: key for index, key in enumerate(keys)}, tmp_path)
+    assert window.told == [
+        *("panic on", "freeze on", "invert on", "threshold 0.5", "feather 2.0", "classes person"),
+        *("effect mask", "snapshot streamseg-0001.png"),
+    ]
+    assert pressed({5: "s"}, tmp_path / "nowhere").told[0].startswith("error: ")

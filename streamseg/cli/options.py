@@ -49,7 +49,7 @@ test:640x480@30,10s  demo:                   a drawn figure, a moving portrait
 out.mp4  .mkv .webm .mov .gif .png .jpg ...  a file, as its extension says
 masks/  out/%05d.png                         a folder, numbered pictures
 rtmp://...  udp://...                        a stream
-window  vcam:                                a window, a virtual camera
+window  window:2  vcam:                      a window, a virtual camera
 -  null:                                     standard output, nothing
 """,
     ),
@@ -66,7 +66,8 @@ overlay     class colours on the picture   labels     the class of each pixel
     (
         "Keys in the window",
         """
-q quit   space pause   1..9 0 effects as above   i invert   s snapshot (PNG)
+1..9 0 effects   i invert   + - feather   t threshold   c class   m model
+h help   p panic   z freeze   space pause   s snapshot   f fullscreen   q quit
 """,
     ),
 )

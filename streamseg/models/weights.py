@@ -27,13 +27,15 @@ def verified(card: ModelCard) -> Path:
     return _verified_file(converted(path))
 
 
+def present(card: ModelCard) -> list[Path]:
+    """Return the files that lie where a card's weights are looked for; none of them has been verified."""
+    folders = [*([card.path] if card.path else []), *search_folders()]
+    return [folder / card.weights for folder in folders if (folder / card.weights).is_file()]
+
+
 def _verified_file(card: ModelCard) -> Path:
-    folders = [card.path] if card.path else []
     differing = None
-    for folder in [*folders, *search_folders()]:
-        path = folder / card.weights
-        if not path.is_file():
-            continue
+    for path in present(card):
         found = _hash(card, path)
         if found == card.sha256:
             return path
