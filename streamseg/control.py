@@ -226,11 +226,14 @@ class Control:
         return self._setups
 
     def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:
-        """The same frames, held back while paused and, if `wait`, until each is due by the clock."""
+        """The same frames, held back while paused and, if `wait`, until each is due by the clock.
+
+        Panic outdoes a pause: what is shown has to go.
+        """
         late = 0.0
         zero: float | None = None
         for frame in frames:
-            while self.paused and not self.stopped:
+            while self.paused and not self.panic and not self.stopped:
                 before = time.monotonic()
                 time.sleep(_LONGEST_WAIT)
                 idle()

@@ -147,6 +147,29 @@ def test_a_pause_loses_nothing() -> None:
     assert len(idles) == 3
 
 
+def test_panic_outdoes_a_pause() -> None:
+    """Whoever panics in a pause sees the figure go: frames go on, and soon they show the background only."""
+    control = streamseg.Control()
+
+    class Startled(ListSink):
+        idles = 0
+
+        def idle(self) -> None:
+            control.panic = True
+            self.idles += 1
+            if self.idles > 20:
+                control.stop()
+
+    def pause(stats: Stats) -> None:
+        control.paused = True
+
+    sink = Startled()
+    run(ListSource(), sink, control=control, watch=pause)
+    shown = [frame.picture.to_ndarray(format="gray")[24, 32] for frame in sink.frames]
+    assert len(shown) == 10
+    assert (shown[0], shown[-1]) == (0, 255)
+
+
 def test_a_window_shows_a_file_at_its_own_speed() -> None:
     """A sink that paces gets frames no earlier than their pts say."""
     sink = ListSink()
