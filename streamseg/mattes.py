@@ -57,7 +57,7 @@ def refine(alpha: Alpha, luma: NDArray[np.uint8], *, radius: int = 2, eps: float
     The guided filter of K. He, J. Sun, X. Tang, "Guided Image Filtering" (PAMI 2013), in the form of K. He,
     J. Sun, "Fast Guided Filter" (2015): the coefficients are computed on the matte's own grid, `radius` in
     its cells, and only their product with the luma is made at full size. `eps` is the variance, luma in
-    0..1, below which the picture counts as flat. Half the frame's size is enough for luma, and costs 1 ms.
+    0..1, below which the picture counts as flat. Half the frame's size is enough for luma: 0.5 ms at 1080p.
 
     With `selfie` the boundary F at 2 px rose on webcams from 0.948 to 0.958, on a dancer from 0.564 to 0.586,
     on a green screen from 0.858 to 0.871, on pedestrians from 0.523 to 0.543; larger radii blur.

@@ -9,7 +9,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from streamseg.colour import FULL, reading_of
+from streamseg.colour import BT601, FULL, reading_of
 from streamseg.crop import Box, Cutter
 from streamseg.errors import RuntimeFailure, reason
 from streamseg.grey import readable
@@ -108,13 +108,16 @@ class Scaler:
         """
         part = picture if view is None else self._cutter(picture, view)
         read = reading_of(picture)
+        # Grey of YUV is its luma. Told another matrix than BT.601 swscale makes RGB first: twice the time,
+        # colours it cannot show clipped, and white 254.
+        matrix = BT601 if pixels == "gray" else read.matrix
         try:
             small = self._reformatter.reformat(
                 readable(part, read),
                 width=size[0],
                 height=size[1],
                 format=pixels,
-                src_colorspace=read.matrix,
+                src_colorspace=matrix,
                 src_color_range=read.range,
                 dst_color_range=FULL,
                 interpolation=self._interpolation,

@@ -127,6 +127,17 @@ def test_colours_come_in_the_card_s_order_and_layout() -> None:
     np.testing.assert_allclose(grey[0, 0], np.tensordot([0.299, 0.587, 0.114], rgb[0], 1), atol=0.02)
 
 
+@pytest.mark.parametrize("tag", [1, 5, 9])
+@pytest.mark.parametrize("codes", [(16, 128, 128), (235, 128, 128), (120, 128, 128), (81, 90, 240)])
+def test_grey_of_yuv_is_its_luma(codes: tuple[int, int, int], tag: int) -> None:
+    """Whatever its matrix, to half a code: black is 0, white 255, and colours no screen shows keep theirs."""
+    made = plain("709", full=False, tag=tag)
+    for plane, code in zip(made.planes, codes, strict=True):
+        plane.update(bytes([code]) * plane.buffer_size)
+    seen = middle(made, replace(SPEC, colour="grey"))
+    np.testing.assert_allclose(seen, (codes[0] - 16) * 255 / 219, atol=0.51)
+
+
 def test_values_are_normalised_as_the_card_says() -> None:
     """value = (code * scale - mean) / std, channel by channel."""
     made = picture(80, 60)

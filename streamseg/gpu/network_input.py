@@ -48,17 +48,17 @@ class CardInput:
         spec, canvas = self._spec, surface.canvas
         box = view or Box(0, 0, canvas.width, canvas.height)
         placement = place(spec, (box.width, box.height))
+        only_luma = spec.colour == "grey" and not canvas.shape.rgb
+        components = surface.components[:1] if only_luma else surface.components
         slot.launch(
             "network_input",
             (spec.width, spec.height),
-            planes=[
-                part(component, box, canvas, index) for index, component in enumerate(surface.components)
-            ],
+            planes=[part(component, box, canvas, index) for index, component in enumerate(components)],
             tensor=tensor,
             matrix=matrix(canvas, spec.colour),
             gain=self._gain,
             bias=self._bias,
-            count=len(surface.components),
+            count=len(components),
             channels=spec.channels,
             half=self._half,
             channels_last=spec.layout == "nhwc",
@@ -110,11 +110,11 @@ def matrix(canvas: Canvas, colour: str) -> NDArray[np.float64]:
         rgb[[0, 1, 2], [2, 0, 1]] = 255 / held.largest
     else:
         rgb = _rgb_of_yuv(canvas.reading, held.depth)
-        if held.grey:
+        if held.grey or colour == "grey":  # of YUV that is its luma
             rgb[:, 1:3] = 0
             rgb[:, 3] = rgb[0, 0] * -_black(canvas.reading, held.depth)
     if colour == "grey":
-        made[0] = np.array(luma_weights(BT601)) @ rgb  # swscale's grey, whatever the frame's matrix
+        made[0] = np.array(luma_weights(BT601)) @ rgb  # swscale's grey of RGB, whatever its matrix
     else:
         made[:] = rgb[list(_ROWS[colour])]
     return made
