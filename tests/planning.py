@@ -53,10 +53,12 @@ def states(card: ModelCard, batch: int = 1) -> dict[str, NDArray[np.float32]]:
 
 
 def run(card: ModelCard, network: bytes, picture: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Run a network with ONNX Runtime; return the output its card names."""
+    """Run a network with ONNX Runtime on float32, cast to what it takes; return the output its card names."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
-    feed = {card.input.name: picture, **states(card, len(picture))}
+    half = {each.name for each in session.get_inputs() if each.type == "tensor(float16)"}
+    given = {card.input.name: picture, **states(card, len(picture))}
+    feed = {name: value.astype(np.float16) if name in half else value for name, value in given.items()}
     output: NDArray[np.generic] = session.run([card.output.name], feed)[0]
     return output

@@ -100,7 +100,6 @@ CHANGES = {
     "precision": "fp32",
     "batch": 7,
     "sizes": [[1, 1], [1, 1], [1, 1]],
-    "io": "float16",
     "workspace_mb": 5,
 }
 

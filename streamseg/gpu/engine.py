@@ -68,7 +68,7 @@ class Engine:
         """Begin with these states, by the names of the inputs they are given to; waits."""
         if not self._card.states:
             return
-        given = [states[state.input].astype(np.float32, copy=False) for state in self._card.states]
+        given = [states[state.input].astype(self._held[state.input]) for state in self._card.states]
         self._read = self.slot.upload("states 0", given, align=_ALIGN)
         first = self.slot.memory("states 1", self._read[-1] - self._read[0] + given[-1].nbytes)
         self._written = [first + address - self._read[0] for address in self._read]
@@ -77,12 +77,14 @@ class Engine:
     def states(self) -> dict[str, NDArray[np.generic]]:
         """What the network remembers, by the names of the inputs it is given to; waits."""
         held = [
-            self.slot.download(f"state {state.input}", address, 4 * int(np.prod(state.shape)))
+            self.slot.download(
+                f"state {state.input}", address, self._size(state.shape, self._held[state.input])
+            )
             for state, address in zip(self._card.states, self._read, strict=True)
         ]
         self.slot.wait()
         return {
-            state.input: np.array(codes).view(np.float32).reshape(state.shape)
+            state.input: codes.view(self._held[state.input]).astype(np.float32).reshape(state.shape)
             for state, codes in zip(self._card.states, held, strict=True)
         }
 
@@ -117,6 +119,7 @@ class Engine:
         card = self._card
         dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in (*plan.inputs, *plan.outputs)}
         self.input_dtype, self.output_dtype = dtypes[card.input.name], dtypes[card.output.name]
+        self._held = {state.input: dtypes[state.input] for state in card.states}
         given = {card.input.name: card.input.shape, **{state.input: state.shape for state in card.states}}
         for name, shape in given.items():
             self._require(self._context.set_input_shape(name, shape), f"cannot take {name!r} as {shape}")

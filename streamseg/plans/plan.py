@@ -20,13 +20,14 @@ class PlanSpec:
     """What a plan should do. Raises UsageError where that is impossible."""
 
     precision: Precision = "fp16"
-    """What layers compute in: `int8` means the convolutions that bear it, the rest in half precision."""
+    """What layers compute in: `int8` means the convolutions that bear it, the rest in half precision.
+
+    Inputs and outputs are float32 with `fp32`, else float16.
+    """
     batch: int = 1
     """Pictures at once: 1 up to this many."""
     sizes: tuple[Size, Size, Size] | None = None
     """Smallest, usual and largest input (w, h) of a network that leaves it open; None: the card's size."""
-    io: Literal["float32", "float16"] = "float32"
-    """Type of inputs and outputs."""
     workspace_mb: int | None = None
     """GPU memory a layer may use while it computes, in MiB; None: as much as there is."""
 
@@ -35,8 +36,6 @@ class PlanSpec:
             raise UsageError(f"no precision {self.precision!r}; known: {', '.join(get_args(Precision))}")
         if not 1 <= self.batch <= MAX_BATCH:
             raise UsageError(f"batch {self.batch!r} is not possible; pass 1 to {MAX_BATCH}")
-        if self.io == "float16" and self.precision == "fp32":
-            raise UsageError("float16 inputs and outputs go with precision fp16 or int8, not fp32")
         if self.sizes and not _ascending(self.sizes):
             raise UsageError(f"sizes {self.sizes!r} are not smallest, usual, largest")
         if self.workspace_mb is not None and self.workspace_mb < 1:
