@@ -85,7 +85,7 @@ def test_real_networks_make_the_same_pictures(model: str, name: str, request: py
         frames, report = run_network(clip, card, recipe, runtime="tensorrt")
     assert report.failures == []
     for frame, other in zip(frames, wanted, strict=True):
-        assert (differences(frame, other) > 2).mean() < 0.01
+        assert (differences(frame, other) > 2).mean() < 0.02
     assert not found.card.leaks
 
 

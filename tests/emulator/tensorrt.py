@@ -27,6 +27,7 @@ from streamseg.plans.onnx_types import prepared
 from streamseg.plans.plan import Plan, PlanSpec, TensorSpec
 from tests.emulator.card import Card, Error, LogicError
 from tests.emulator.driver import emulated
+from tests.emulator.half import rounded
 
 HEAD = b"emulated plan of "
 GPU = Gpu(name="Emulated", compute_capability=(9, 0), memory=80 << 30, driver=(13, 0))
@@ -96,7 +97,9 @@ class Engine:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(
+            rounded(network), options, providers=["CPUExecutionProvider"]
+        )
         self.inputs, self.outputs = tensors(network)
         every = (*self.inputs.values(), *self.outputs.values())
         self.shapes = {each.name: each.shape for each in every}
@@ -114,7 +117,12 @@ class Engine:
 
     def compute(self, places: dict[str, np.ndarray[Any, Any]]) -> None:
         """Run the network from its inputs' memory into its outputs'."""
-        results = self._session.run(list(self.outputs), {name: places[name].copy() for name in self.inputs})
+        halves = {name for name, dtype in self.dtypes.items() if dtype == np.float16}
+        given = {
+            name: places[name].astype(np.float32 if name in halves else self.dtypes[name])
+            for name in self.inputs
+        }
+        results = self._session.run(list(self.outputs), given)
         for name, result in zip(self.outputs, results, strict=True):
             places[name][...] = result
 
