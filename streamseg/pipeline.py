@@ -162,11 +162,13 @@ def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats
     sounds = {sink.audio for sink in sinks}
     shifts = [sink.av_offset_ms for sink in sinks if sink.av_offset_ms is not None]
     latency = stats.latency
+    precisions = [segmenter.precision for segmenter in control.segmenters]
     return Report(
         source=source.uri,
         sinks=[sink.uri for sink in sinks],
         model=", then ".join(segmenter.card.name for segmenter in control.segmenters),
         runtime=", then ".join(dict.fromkeys(segmenter.runtime for segmenter in control.segmenters)),
+        precision=", then ".join(dict.fromkeys(found for found in precisions if found)) or None,
         effect=control.effect,
         frames_in=stats.frames_in,
         frames_out=stats.frames_out,

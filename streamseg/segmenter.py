@@ -30,6 +30,7 @@ from streamseg.tracking import Look, Tracker, closer
 
 if TYPE_CHECKING:
     from streamseg.gpu.surface import OnCard
+    from streamseg.plans import Precision
 
 _FASTEST = "tensorrt"
 _RESERVE = "onnxruntime"
@@ -49,6 +50,7 @@ class Segmenter:
         card: ModelCard | str,
         *,
         runtime: str = "auto",
+        precision: Precision | None = None,
         classes: Sequence[str] = (),
         labels: bool = False,
         smooth: float | None = None,
@@ -64,9 +66,9 @@ class Segmenter:
         Smoothing; None is 0.4, and 0 for a recurrent network, which remembers by itself. `crop`: with "auto"
         the network looks closely at people who are small in the frame, see Tracker; not if it is recurrent or
         tells more than two classes apart. `refine`: with "guided" mattes follow the edges of the picture, see
-        mattes.refine. `threads`: see load_runtime. `say` is told in a line when a faster runtime takes
-        over: with "auto" and a GPU that has no plan yet, the processor runs the network until one is built.
-        Raises UsageError, ModelError and GpuFailure.
+        mattes.refine. `precision`, `threads`: see load_runtime. `say` is told in a line when a faster runtime
+        takes over: with "auto" and a GPU that has no plan yet, the processor runs the network until one is
+        built. Raises UsageError, ModelError and GpuFailure.
         """
         card = find_model(card) if isinstance(card, str) else card
         self.card = card
@@ -82,11 +84,13 @@ class Segmenter:
         self._closed = False
         self._runtimes: list[Runtime] = []
         self._used: list[str] = []
+        self.precision: Precision | None = None
+        """What TensorRT computed in, where it ran."""
         self._say = say
         self._abandoned = ""
         """Why no runtime is left."""
-        self._use(load_runtime(card, name=runtime, threads=threads, say=say))
-        self._better = self._upgrade() if runtime == "auto" else None
+        self._use(load_runtime(card, name=runtime, precision=precision, threads=threads, say=say))
+        self._better = self._upgrade(precision) if runtime == "auto" else None
         self.reset()
 
     @property
@@ -230,15 +234,16 @@ class Segmenter:
         """Run the network there from now on."""
         self._runtimes.append(runtime)
         self._used.append(runtime.name)
+        self.precision = runtime.precision or self.precision
         self._sight = runtime.sight(self.card, self.choice.ids)
 
-    def _upgrade(self) -> Job[Runtime] | None:
+    def _upgrade(self, precision: Precision | None) -> Job[Runtime] | None:
         """Begin to make a faster runtime ready, if there is one."""
         if self.runtime == _FASTEST or driver.probe().gpu is None:
             return None
         from streamseg.runtimes.upgrade import upgrade
 
-        return upgrade(self.card)
+        return upgrade(self.card, precision or "fp16")
 
     def _renew(self) -> None:
         """Change to the faster runtime as soon as it is ready; what is remembered goes along."""

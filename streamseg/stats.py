@@ -138,6 +138,7 @@ class Report:
     sinks: list[str]
     model: str
     runtime: str
+    precision: str | None
     effect: str
     frames_in: int
     frames_out: int

@@ -16,8 +16,8 @@ import pytest
 import streamseg
 from streamseg.errors import ModelError, UsageError
 from streamseg.models import find_model
-from streamseg.plans import apart, kept
-from streamseg.runtimes import upgrade
+from streamseg.plans import Calibration, PlanSpec, Precision, apart, keep_calibration, kept
+from streamseg.runtimes import load_runtime, upgrade
 from streamseg.segmenter import Segmenter
 from tests import networks
 from tests.card_runs import differences, run_network
@@ -172,14 +172,111 @@ def test_a_gpu_that_fails_after_taking_over_is_relieved_again(tmp_path: Path) ->
         assert segmenter.runtime == "onnxruntime, then tensorrt, then onnxruntime"
 
 
+def test_a_plan_that_does_not_load_holds_nothing_up(tmp_path: Path) -> None:
+    """The run begins on the processor at once, says why, and changes over when the plan is built anew."""
+    card, said = networks.brightness(tmp_path), []
+    with machine() as found:
+        found.ensure(card)
+        found.spoilt = 2  # at the start, and when it is tried again before it is given up
+        with Segmenter(card, say=said.append, **STEADY) as segmenter:
+            assert segmenter.runtime == "onnxruntime"
+            assert said == ["plan 'emulated.plan' does not load: it does not say why; onnxruntime begins"]
+            found.may_build.set()
+            assert segmenter._better is not None
+            segmenter._better.result()
+            segmenter(frame_of(noise(64, 48, "yuv420p")))
+            assert segmenter.runtime == "onnxruntime, then tensorrt"
+        assert found.asked == ["", "it does not load"]
+    assert said[1:] == ["tensorrt takes over from onnxruntime"]
+    assert not found.card.leaks
+
+
+def test_closing_does_not_wait_for_a_plan_to_be_built_anew(tmp_path: Path) -> None:
+    """A run that ends stops that build like any other: nothing was built."""
+    card = networks.brightness(tmp_path)
+    with machine() as found:
+        found.ensure(card)
+        found.spoilt = 2
+        with Segmenter(card, **STEADY):
+            assert found.building.wait(10)
+        assert found.asked == [""]
+    assert not found.card.leaks
+
+
+def test_a_plan_another_process_has_built_meanwhile_is_taken(tmp_path: Path) -> None:
+    """Nothing is built a second time."""
+    card = networks.brightness(tmp_path)
+    with machine() as found:
+        found.ensure(card)
+        job = upgrade.upgrade(card)
+        assert job is not None
+        job.result().close()
+        assert not found.building.is_set()
+
+
+def test_every_reason_is_kept_when_nothing_loads(tmp_path: Path) -> None:
+    """The error says why each runtime could not."""
+    card = networks.brightness(tmp_path)
+    with machine() as found:
+        found.ensure(card)
+        found.spoilt = 1
+        (tmp_path / "brightness.onnx").unlink()
+        with pytest.raises(ModelError, match=r"no runtime could load .*: tensorrt: plan .*; onnxruntime: "):
+            load_runtime(card)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_precision_is_kept_when_the_run_changes_over(precision: Precision, tmp_path: Path) -> None:
+    """The plan is built in it, and the report names it."""
+    card, said = networks.brightness(tmp_path), []
+    with machine() as found:
+        source = swapping(found, said)
+        options = {"runtime": "auto", "precision": precision, "say": said.append, **STEADY}
+        _, report = run_network(source, card, MASK, **options)
+        assert list(found.plans) == [(card.sha256, precision)]
+    assert (report.runtime, report.precision) == ("onnxruntime, then tensorrt", precision)
+
+
+def test_a_run_in_8_bits_needs_a_calibration(tmp_path: Path) -> None:
+    """Without one the line says how to make it, whichever way TensorRT was asked for; nothing is begun."""
+    told = (
+        "int8 needs a clip to calibrate 'brightness' on: streamseg build brightness --precision int8 --calib"
+    )
+    with machine() as found:
+        for runtime in ("tensorrt", "auto"):
+            with pytest.raises(ModelError, match=told):
+                Segmenter(networks.brightness(tmp_path), runtime=runtime, precision="int8")
+        assert not found.building.is_set()
+    assert not found.card.leaks
+
+
+def test_a_run_in_8_bits(tmp_path: Path) -> None:
+    """With a calibration it runs, finds what full precision finds to a step of 8 bits, and says so."""
+    card = networks.brightness(tmp_path)
+    keep_calibration(card, Calibration(card.sha256, {"scores": 1.0}, 1, 1.0, "clip", 8), tmp_path)
+    wanted, _ = run_network(ListSource(), card, MASK, runtime="onnxruntime", **STEADY)
+    with machine() as found:
+        found.calibrations = tmp_path
+        frames, report = run_network(ListSource(), card, MASK, runtime="tensorrt", precision="int8", **STEADY)
+    assert (report.runtime, report.precision, report.failures) == ("tensorrt", "int8", [])
+    apart = [differences(frame, other) for frame, other in zip(frames, wanted, strict=True)]
+    assert 0 < np.max(apart) <= 4
+
+
 @needs_tensorrt
 def test_a_plan_is_built_in_another_process(tmp_path: Path) -> None:
     """It is there afterwards, and the second time nothing is built."""
     card = networks.brightness(tmp_path)
-    apart.build(card, lambda: False, folder=tmp_path / "plans")
-    plan = kept(card, folder=tmp_path / "plans")
+    folder, spec = tmp_path / "plans", PlanSpec(precision="fp32")
+    apart.build(card, lambda: False, spec=spec, folder=folder)
+    assert kept(card, folder=folder) is None
+    plan = kept(card, spec, folder=folder)
     assert plan is not None
-    apart.build(card, lambda: False, folder=tmp_path / "plans")
+    written = plan.path.stat().st_mtime_ns
+    apart.build(card, lambda: False, spec=spec, folder=folder)
+    assert plan.path.stat().st_mtime_ns == written
+    apart.build(card, lambda: False, spec=spec, anew="it does not load", folder=folder)
+    assert plan.path.stat().st_mtime_ns > written
 
 
 @needs_tensorrt
@@ -223,7 +320,7 @@ def flat(level: int) -> av.VideoFrame:
 @needs_tensorrt
 def test_a_builder_ends_with_the_run_it_builds_for(tmp_path: Path) -> None:
     """Left alone by the process that ordered the plan, it builds no further and keeps nothing."""
-    order = pickle.dumps((find_model("selfie"), tmp_path, 0))
+    order = pickle.dumps((find_model("selfie"), None, "", tmp_path, 0))
     command = [sys.executable, "-m", "streamseg.plans.apart"]
     done = subprocess.run(command, input=order, capture_output=True, check=False)
     assert done.returncode == 1

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamseg import runtimes
 from streamseg.errors import ModelError, RuntimeFailure, UsageError
 from streamseg.models.card import InputSpec, OutputSpec, StateSpec
-from streamseg.runtimes import RUNTIMES, load_runtime
+from streamseg.runtimes import load_runtime
 from streamseg.runtimes.onnxruntime import default_threads
 from tests import networks
 
@@ -101,12 +100,17 @@ def test_an_input_of_a_type_nobody_can_give_is_refused(tmp_path: Path) -> None:
         load_runtime(networks.identity(tmp_path, dtype=7))
 
 
-def test_every_reason_is_kept_when_nothing_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With several runtimes to try, the error says why each could not."""
-    monkeypatch.setitem(RUNTIMES, "other", RUNTIMES["onnxruntime"])
-    monkeypatch.setattr(runtimes, "_automatic", lambda _card: ("other", "onnxruntime"))
-    with pytest.raises(ModelError, match=r"no runtime could load 'lost': other: .*; onnxruntime: "):
-        load_runtime(networks.card(tmp_path, "lost.onnx"))
+@pytest.mark.parametrize("name", ["onnxruntime", "null"])
+def test_a_precision_is_for_tensorrt(name: str, tmp_path: Path) -> None:
+    """Others have no choice, so asking them for one is refused rather than forgotten."""
+    with pytest.raises(UsageError, match=f"precision 'fp32' is for runtime 'tensorrt', '{name}' computes as"):
+        load_runtime(networks.identity(tmp_path), name=name, precision="fp32")
+
+
+def test_a_precision_without_a_gpu_is_refused(tmp_path: Path) -> None:
+    """With `auto` too: it would make no difference, and the reason is told."""
+    with pytest.raises(UsageError, match=r"precision 'int8' is for runtime 'tensorrt': needs an NVIDIA GPU"):
+        load_runtime(networks.identity(tmp_path), precision="int8")
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

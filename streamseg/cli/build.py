@@ -67,9 +67,10 @@ def command(
 ) -> None:
     """Build a TensorRT plan of MODEL, a name or a path, for this machine's GPU, and print where it is.
 
-    A run builds what it needs by itself: half precision, one picture at once, the card's size. Without
-    options this does so beforehand. Plans with options are for programs of your own. Without a GPU only
-    TensorRT-RTX builds plans: for its usual targets, to be run on a machine that has one.
+    A run builds what it needs by itself: half precision or that of run --precision, one picture at once, the
+    card's size. This does so beforehand; int8 has to be calibrated here. Plans with --batch or --size are for
+    programs of your own. Without a GPU only TensorRT-RTX builds plans: for its usual targets, to be run on a
+    machine that has one.
     """
     from streamseg.models import find_model
     from streamseg.plans import PlanSpec, ensure

@@ -138,10 +138,14 @@ def _network() -> list[click.Parameter]:
     share = number(low=0, high=1)
     failing = click.Choice(["hide", "show", "stop"])
     crops, edges = click.Choice(["auto", "off"]), click.Choice(["off", "guided"])
+    precisions = click.Choice(["fp16", "fp32", "int8"])
     model = "a name from `streamseg models`, or a file"
     return [
         Option(["--model"], NETWORK, "NAME|PATH", model, default="selfie"),
         Option(["--runtime"], NETWORK, "NAME", "auto, tensorrt, onnxruntime, null (a disc)", default="auto"),
+        Option(
+            ["--precision"], NETWORK, "NAME", "of TensorRT: fp16, fp32, int8", type=precisions, told="fp16"
+        ),
         Option(["--crop"], NETWORK, "auto|off", "look closely at small figures", type=crops, default="auto"),
         Option(["--refine"], NETWORK, "off|guided", "edges as in the picture", type=edges, default="off"),
         Option(["--smooth"], NETWORK, "0..1", "calm flicker; more lags more", type=share, told="by model"),

@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from streamseg.cli import COMMANDS
 from streamseg.cli.help import started
@@ -18,6 +18,9 @@ from streamseg.settings import SETTINGS, Refusal, Settings
 from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
 from streamseg.sources import Source, open_source
 from streamseg.sources.uris import is_network, local_path
+
+if TYPE_CHECKING:
+    from streamseg.plans import Precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class Request:
     blur_strength: float | None
     model: str
     runtime: str
+    precision: Precision | None
     crop: Literal["auto", "off"]
     refine: Literal["off", "guided"]
     smooth: float | None
@@ -85,6 +89,7 @@ class Request:
         return Segmenter(
             find_model(settings.model),
             runtime=self.runtime,
+            precision=self.precision,
             classes=settings.classes,
             crop=settings.crop,
             refine=settings.refine,

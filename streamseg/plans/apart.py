@@ -18,13 +18,21 @@ from pathlib import Path
 from streamseg import plans
 from streamseg.errors import ModelError, StreamsegError, reason
 from streamseg.models.card import ModelCard
+from streamseg.plans.plan import PlanSpec
 
 _LOOK = 0.1
 """Seconds between looks at whether to give up."""
 
 
-def build(card: ModelCard, stopping: Callable[[], bool], *, folder: Path | None = None) -> None:
-    """Have a card's plan built, unless there is one; return when it is kept, in `folder` or where plans are.
+def build(
+    card: ModelCard,
+    stopping: Callable[[], bool],
+    *,
+    spec: PlanSpec | None = None,
+    anew: str = "",
+    folder: Path | None = None,
+) -> None:
+    """Have a card's plan built, unless there is one; return when it is kept. Options: see plans.ensure.
 
     Raises ModelError: it cannot be built, or `stopping` said to give up; the process is then ended.
     """
@@ -38,7 +46,7 @@ def build(card: ModelCard, stopping: Callable[[], bool], *, folder: Path | None 
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         start_new_session=True,  # Ctrl-C ends the run, and the run ends the builder
     )
-    order: bytes | None = pickle.dumps((card, folder, os.getpid()))
+    order: bytes | None = pickle.dumps((card, spec, anew, folder, os.getpid()))
     told = b""
     try:
         while process.poll() is None:
@@ -65,13 +73,13 @@ def main() -> int:
     with suppress(AttributeError, OSError):  # no such thing on Windows
         os.nice(10)  # the run goes first
     try:
-        card, folder, parent = pickle.loads(sys.stdin.buffer.read())
+        card, spec, anew, folder, parent = pickle.loads(sys.stdin.buffer.read())
 
         def watch(_phase: str, _share: float) -> None:
             if os.getppid() != parent:
                 raise ModelError("the run this plan was for has ended")
 
-        plans.ensure(card, folder=folder, watch=watch)
+        plans.ensure(card, spec, anew=anew, folder=folder, watch=watch)
     except StreamsegError as error:
         sys.stderr.write(f"{error}\n")
         return 1

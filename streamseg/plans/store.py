@@ -53,14 +53,7 @@ def ensure(
     Raises ModelError.
     """
     spec, folder = spec or PlanSpec(), folder or plans_folder()
-    gpu = probe().gpu
-    if spec.precision != "int8":
-        calibration = None
-    elif calibration is None:
-        calibration = kept_calibration(card, folder)
-    package = installed(gpu)
-    package.require(spec.precision)
-    order = Order(card, spec, package, gpu, calibration)
+    order = _order(card, spec, folder, calibration)
     path = folder / order.file_name
     if not anew and (plan := _found(order, folder)):
         return plan
@@ -78,9 +71,23 @@ def ensure(
 
 
 def kept(card: ModelCard, spec: PlanSpec | None = None, *, folder: Path | None = None) -> Plan | None:
-    """Return the plan that fits this machine, if there is one; not for int8. Raises ModelError."""
+    """Return the plan that fits this machine, if there is one.
+
+    Raises ModelError: TensorRT is missing, or int8 was never calibrated.
+    """
+    folder = folder or plans_folder()
+    return _found(_order(card, spec or PlanSpec(), folder), folder)
+
+
+def _order(card: ModelCard, spec: PlanSpec, folder: Path, calibration: Calibration | None = None) -> Order:
     gpu = probe().gpu
-    return _found(Order(card, spec or PlanSpec(), installed(gpu), gpu, None), folder or plans_folder())
+    if spec.precision != "int8":
+        calibration = None
+    elif calibration is None:
+        calibration = kept_calibration(card, folder)
+    package = installed(gpu)
+    package.require(spec.precision)
+    return Order(card, spec, package, gpu, calibration)
 
 
 def _found(order: Order, folder: Path) -> Plan | None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from streamseg.models.card import ModelCard
+    from streamseg.plans.plan import Precision
     from streamseg.sight import Sight
 
 Tensors = Mapping[str, NDArray[np.generic]]
@@ -25,6 +26,8 @@ class Runtime(ABC):
     """A network loaded from a model card. One thread uses it at a time."""
 
     name: str
+    precision: Precision | None = None
+    """What a plan's layers compute in; None: as the network is stored."""
     keeps_states = False
     """What a recurrent network remembers stays inside, and is neither given nor returned."""
 

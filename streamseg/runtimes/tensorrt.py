@@ -22,6 +22,7 @@ from streamseg.sight import Sight
 if TYPE_CHECKING:
     from streamseg.gpu.sight import CardSight
     from streamseg.models.card import ModelCard
+    from streamseg.plans import Precision
 
 
 class TensorrtRuntime(Runtime):
@@ -38,11 +39,16 @@ class TensorrtRuntime(Runtime):
         card: ModelCard,
         threads: int | None = None,  # noqa: ARG002  (the card has its own)
         say: Callable[[str], None] = lambda _line: None,
+        precision: Precision = "fp16",
+        *,
+        plan: plans.Plan | None = None,
     ) -> None:
-        """Load a plan and run it once. `say` is told in a line why one is built.
+        """Load a plan and run it once: `plan`, which is of that precision, or else the one that fits.
 
-        Raises ModelError: no GPU, nothing to build with, or a plan that does not load although it was built
-        anew; GpuFailure; UsageError where PyCUDA or NVRTC is missing.
+        That is built where there is none, or where it does not load; `say` is told in a line why. Raises
+        ModelError: no GPU, nothing to build with, or a plan that does not load although it was built anew;
+        PlanRefused, which is one, for a `plan` that does not load; GpuFailure; UsageError where PyCUDA or
+        NVRTC is missing.
         """
         found = driver.probe()  # before anything of TensorRT's: its runtime ends a process without a driver
         if found.gpu is None:
@@ -51,10 +57,11 @@ class TensorrtRuntime(Runtime):
                 "use --runtime onnxruntime, or see: streamseg doctor"
             )
         self._card = card
+        self.precision = precision
         self._sights: list[CardSight] = []
         self.device = Device()
         try:
-            self.engine = self._loaded(found.gpu, say)
+            self.engine = self._warm(found.gpu, plan) if plan else self._loaded(found.gpu, say, precision)
         except BaseException:
             self.device.close()
             raise
@@ -103,12 +110,13 @@ class TensorrtRuntime(Runtime):
             self.device.run(clear)
         self.device.close()
 
-    def _loaded(self, gpu: Gpu, say: Callable[[str], None]) -> Engine:
+    def _loaded(self, gpu: Gpu, say: Callable[[str], None], precision: Precision) -> Engine:
         """Load the plan there is, or, if it does not load, one built anew."""
+        spec = plans.PlanSpec(precision=precision)
         try:
-            return self._warm(gpu, plans.ensure(self._card, say=say))
+            return self._warm(gpu, plans.ensure(self._card, spec, say=say))
         except PlanRefused:
-            return self._warm(gpu, plans.ensure(self._card, say=say, anew="it does not load"))
+            return self._warm(gpu, plans.ensure(self._card, spec, say=say, anew="it does not load"))
 
     def _warm(self, gpu: Gpu, plan: plans.Plan) -> Engine:
         """Load a plan; its first run, which may compile kernels, is not a frame's."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 from streamseg import plans
 from streamseg.errors import ModelError, StreamsegError
 from streamseg.gpu import driver, module
 from streamseg.handoff import Job
 from streamseg.models.card import ModelCard
-from streamseg.plans import apart, package
+from streamseg.plans import PlanSpec, Precision, apart, package
 from streamseg.runtimes.base import Runtime
+
+if TYPE_CHECKING:
+    from streamseg.runtimes.tensorrt import TensorrtRuntime
 
 
 def missing() -> str | None:
@@ -32,25 +36,38 @@ def missing() -> str | None:
     return None
 
 
-def ready(card: ModelCard) -> bool:
-    """Whether a card's network can run on the GPU at once."""
-    return missing() is None and plans.kept(card) is not None
-
-
-def upgrade(card: ModelCard) -> Job[Runtime] | None:
+def upgrade(card: ModelCard, precision: Precision = "fp16") -> Job[Runtime] | None:
     """Begin to make TensorRT ready for a card: build the plan, load it, run it once. None where it cannot be.
 
-    Whoever takes the result closes it.
+    A plan that is there but does not load is built anew. Whoever takes the result closes it; one that has
+    been stopped is there within the time it takes to load a plan.
     """
     if missing():
         return None
+    spec = PlanSpec(precision=precision)
 
     def make(stopping: Callable[[], bool]) -> Runtime:
-        from streamseg.runtimes.tensorrt import TensorrtRuntime
+        from streamseg.gpu.engine import PlanRefused
 
-        apart.build(card, stopping)
+        try:
+            if runtime := _loaded(card, spec):
+                return runtime
+            anew = ""
+        except PlanRefused:
+            anew = "it does not load"
+        apart.build(card, stopping, spec=spec, anew=anew)
         if stopping():
             raise ModelError("nobody waits for it any more")
-        return TensorrtRuntime(card)
+        if runtime := _loaded(card, spec):
+            return runtime
+        raise ModelError("the plan that was built is gone")
 
     return Job(make, name="upgrade")
+
+
+def _loaded(card: ModelCard, spec: PlanSpec) -> TensorrtRuntime | None:
+    """Load the plan that is kept, if there is one; raises PlanRefused where it does not load."""
+    from streamseg.runtimes.tensorrt import TensorrtRuntime
+
+    plan = plans.kept(card, spec)
+    return TensorrtRuntime(card, precision=spec.precision, plan=plan) if plan else None

@@ -22,9 +22,10 @@ from streamseg import plans
 from streamseg.errors import ModelError
 from streamseg.gpu.driver import Driver, Gpu
 from streamseg.models.card import ModelCard
-from streamseg.plans import apart, package
+from streamseg.plans import Calibration, Precision, apart, package
 from streamseg.plans.onnx_types import prepared
 from streamseg.plans.plan import Plan, PlanSpec, TensorSpec
+from streamseg.plans.store import kept_calibration
 from tests.emulator.card import Card, Error, LogicError
 from tests.emulator.driver import emulated
 from tests.emulator.half import rounded
@@ -141,8 +142,8 @@ def refused(card: Card, name: str) -> bool:
     return False
 
 
-def module(card: Card) -> ModuleType:
-    """Return what `import tensorrt_rtx` gives on a machine with this card."""
+def module(card: Card, spoilt: Callable[[], bool] = lambda: False) -> ModuleType:
+    """Return what `import tensorrt_rtx` gives on a machine with this card; it refuses a `spoilt` plan."""
     made = ModuleType("tensorrt_rtx")
 
     class ILogger:
@@ -160,7 +161,7 @@ def module(card: Card) -> ModuleType:
 
         def deserialize_cuda_engine(self, data: bytes) -> Engine | None:
             """Return an engine, or None."""
-            if refused(card, "deserialize_cuda_engine") or not data.startswith(HEAD):
+            if refused(card, "deserialize_cuda_engine") or not data.startswith(HEAD) or spoilt():
                 return None
             return Engine(card, data.removeprefix(HEAD))
 
@@ -192,46 +193,64 @@ def tensors(network: bytes) -> tuple[dict[str, TensorSpec], dict[str, TensorSpec
 class Machine:
     """A machine with an emulated card, TensorRT, and the plans that were asked for."""
 
-    def __init__(self, card: Card, precision: str) -> None:
+    def __init__(self, card: Card, precision: Precision) -> None:
         self.card, self._precision = card, precision
         self.asked: list[str] = []
         """For each plan why it was to be built anew, if it was."""
         self.spoilt = 0
         """How many plans will not load."""
+        self.calibrations = Path("nowhere")
+        """Where those of int8 plans lie."""
         self.building, self.may_build = threading.Event(), threading.Event()
-        self.plans: dict[str, Plan] = {}
+        self.plans: dict[tuple[str, Precision], Plan] = {}
 
     def ensure(self, card: ModelCard, spec: PlanSpec | None = None, *, anew: str = "", **_told: Any) -> Plan:
         """What plans.ensure returns here."""
         self.asked.append(anew)
-        if card.sha256 not in self.plans:
-            network = prepared(card, spec or PlanSpec(precision=self._precision)).onnx  # type: ignore[arg-type]
+        key, calibration = self._wanted(card, spec)
+        if key not in self.plans:
+            network = prepared(card, PlanSpec(precision=key[1]), calibration).onnx
             inputs, outputs = (tuple(each.values()) for each in tensors(network))
-            self.plans[card.sha256] = Plan(Path("emulated.plan"), HEAD + network, inputs, outputs, {}, {})
-        plan = self.plans[card.sha256]
-        if self.spoilt:
-            self.spoilt -= 1
-            return Plan(plan.path, b"nonsense", plan.inputs, plan.outputs, {}, {})
-        return plan
+            self.plans[key] = Plan(Path("emulated.plan"), HEAD + network, inputs, outputs, {}, {})
+        return self.plans[key]
 
-    def build(self, card: ModelCard, stopping: Callable[[], bool], **_told: Any) -> None:
+    def build(
+        self,
+        card: ModelCard,
+        stopping: Callable[[], bool],
+        *,
+        spec: PlanSpec | None = None,
+        anew: str = "",
+    ) -> None:
         """What plans.apart.build does here, once it may."""
         self.building.set()
         while not self.may_build.wait(0.01):
             if stopping():
                 raise ModelError("building the plan was stopped")
-        self.ensure(card)
+        self.ensure(card, spec, anew=anew)
 
     def kept(self, card: ModelCard, spec: PlanSpec | None = None) -> Plan | None:
         """What plans.kept returns here."""
-        return self.plans.get(card.sha256)
+        return self.plans.get(self._wanted(card, spec)[0])
+
+    def spoils(self) -> bool:
+        """Whether the next plan does not load."""
+        self.spoilt -= 1
+        return self.spoilt >= 0
+
+    def _wanted(
+        self, card: ModelCard, spec: PlanSpec | None
+    ) -> tuple[tuple[str, Precision], Calibration | None]:
+        precision = spec.precision if spec and spec.precision != "fp16" else self._precision
+        calibration = kept_calibration(card, self.calibrations) if precision == "int8" else None
+        return (card.sha256, precision), calibration
 
 
 @contextmanager
-def machine(card: Card | None = None, *, precision: str = "fp16") -> Iterator[Machine]:
+def machine(card: Card | None = None, *, precision: Precision = "fp16") -> Iterator[Machine]:
     """Let the program find a card, its driver and TensorRT."""
     made = Machine(card or Card(), precision)
-    found = package.Package("tensorrt_rtx", "1.7.1", module(made.card))
+    found = package.Package("tensorrt_rtx", "1.7.1", module(made.card, made.spoils))
     with emulated(made.card), pytest.MonkeyPatch.context() as patch:
         patch.setattr("streamseg.gpu.driver.probe", lambda: Driver(version=(13, 0), gpus=(GPU,)))
         patch.setattr("streamseg.runtimes.upgrade.find_spec", lambda _name: True)
