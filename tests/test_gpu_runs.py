@@ -49,12 +49,12 @@ def test_every_effect_is_within_two_codes(name: str, tmp_path: Path) -> None:
 
 
 def test_a_background_deleted_meanwhile_is_still_shown(tmp_path: Path) -> None:
-    """The processor, which has it open, paints the run; nothing fails."""
+    """The card shows the one that the processor has open; nothing fails."""
     beach, card = tmp_path / "beach.png", networks.brightness(tmp_path)
     cv2.imwrite(str(beach), np.full((36, 64, 3), (200, 120, 40), np.uint8))
     recipe = streamseg.effect("replace", background=str(beach))
     with (
-        machine(),
+        machine() as found,
         streamseg.Segmenter(card, runtime="tensorrt") as segmenter,
         streamseg.open_compositor(recipe) as compositor,
         streamseg.open_compositor(recipe, device="cpu") as other,
@@ -63,8 +63,9 @@ def test_a_background_deleted_meanwhile_is_still_shown(tmp_path: Path) -> None:
         frame = frame_of(noise(64, 36, "yuv420p"))
         matte = segmenter(frame)
         assert matte.held is not None
-        assert differences(compositor(frame, matte), other(frame, matte)).max() == 0
+        assert differences(compositor(frame, matte), other(frame, matte)).max() <= 1
         assert matte.failure is None
+        assert "blend" in found.card.launched
         matte.held = None
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import streamseg
+from streamseg.compositors import backdrop
 from streamseg.errors import ModelError, UsageError
 from streamseg.models import find_model
 from streamseg.plans import Calibration, PlanSpec, Precision, apart, keep_calibration, kept
@@ -62,6 +63,23 @@ def test_a_run_begins_at_once_and_goes_on_on_the_gpu(name: str, tmp_path: Path) 
     for frame, other in zip(frames, wanted, strict=True):
         assert differences(frame, other).max() <= 2
     assert not found.card.leaks
+
+
+def test_a_video_in_the_background_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened once, and shows the frames it would have shown on the processor."""
+    opened, clip = [], "demo:64x48@25,2s"
+    monkeypatch.setattr(backdrop, "open_source", lambda uri: opened.append(uri) or streamseg.open_source(uri))
+    card, recipe = networks.brightness(tmp_path), streamseg.effect("replace", background=clip)
+    wanted, _ = run_network(ListSource(range(0, 400, 40)), card, recipe, runtime="onnxruntime", **STEADY)
+    said: list[str] = []
+    with machine() as found:
+        source = swapping(found, said)
+        frames, report = run_network(source, card, recipe, runtime="auto", say=said.append, **STEADY)
+        assert "blend" in found.card.launched
+    assert (report.runtime, report.failures) == ("onnxruntime, then tensorrt", [])
+    for frame, other in zip(frames, wanted, strict=True):
+        assert differences(frame, other).max() <= 2
+    assert opened == [clip, clip]
 
 
 def test_what_a_network_remembers_goes_along(tmp_path: Path) -> None:

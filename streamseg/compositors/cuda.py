@@ -15,6 +15,7 @@ from streamseg.compositors.classes import Classes
 from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import Scene
 from streamseg.compositors.legend import Legend
+from streamseg.compositors.libav import LibavCompositor
 from streamseg.compositors.outputs import alpha_canvas, coloured, grey_canvas, label_picture, own_alpha
 from streamseg.compositors.planes import Canvas, planar_kin
 from streamseg.effects import Camera, ClassColours, Recipe
@@ -49,8 +50,10 @@ class CudaCompositor(Compositor):
         classes: Sequence[str],
         foreground: Sequence[str],
         device: Device | None = None,
+        beside: LibavCompositor | None = None,
     ) -> None:
-        """`device`: one that others use too, closed by whoever opened it; an own one without.
+        """`device`: one that others use too, closed by whoever opened it; an own one without. `beside`: one
+        that paints the same recipe and is closed later; its backgrounds, which it has open, are shown.
 
         Raises UsageError for an unknown class and where PyCUDA or NVRTC is missing, UsageError or SourceError
         for a background that cannot be opened, RuntimeFailure where the GPU cannot be used.
@@ -66,9 +69,10 @@ class CudaCompositor(Compositor):
         self._opacity = overlay.opacity if overlay else 1.0
         self._over_camera = isinstance(recipe.background, Camera)
         self._legend = Legend(classes) if overlay and overlay.legend and self._classes.many else None
-        self._base = card_painter(recipe.background, "base", many=self._classes.many)
+        base, over = (beside.base, beside.over) if beside else (None, None)
+        self._base = card_painter(recipe.background, "base", many=self._classes.many, beside=base)
         try:
-            self._over = card_painter(recipe.foreground, "over", many=self._classes.many)
+            self._over = card_painter(recipe.foreground, "over", many=self._classes.many, beside=over)
             self._own = Device() if device is None else None
         except BaseException:
             self._base.close()

@@ -37,8 +37,8 @@ class LibavCompositor(Compositor):
         self._converter = Converter()
         self._pool = Pool()
         self._operations = Operations(recipe.operations)
-        self._base = open_painter(recipe.background, many=self._classes.many)
-        self._over = open_painter(recipe.foreground, many=self._classes.many)
+        self.base = open_painter(recipe.background, many=self._classes.many)
+        self.over = open_painter(recipe.foreground, many=self._classes.many)
         overlay = recipe.foreground if isinstance(recipe.foreground, ClassColours) else None
         self._classes_shown = overlay is not None
         self._opacity = overlay.opacity if overlay else 1.0
@@ -66,8 +66,8 @@ class LibavCompositor(Compositor):
 
     def close(self) -> None:
         """Close backgrounds."""
-        self._base.close()
-        self._over.close()
+        self.base.close()
+        self.over.close()
 
     def _alpha(self, frame: Frame, matte: Matte) -> Alpha:
         """The matte after the operations. A failed one stays empty: inverted, it would show everything."""
@@ -85,7 +85,7 @@ class LibavCompositor(Compositor):
         canvas = Canvas.of(picture)
         if canvas != self._canvas:
             self._canvas, self._sampler, self._merger = canvas, Sampler(canvas), None
-        behind, figure = self._base, self._over
+        behind, figure = self.base, self.over
         if self._opacity == 1 and isinstance(behind, ColourPainter) and isinstance(figure, ColourPainter):
             return self._two_colours(canvas, behind.rgb, figure.rgb, alpha)
         self._merger = self._merger or Merger(canvas, self._sampler)

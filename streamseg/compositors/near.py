@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from streamseg.compositors.base import Compositor
 from streamseg.compositors.libav import LibavCompositor
 from streamseg.effects import Recipe
-from streamseg.errors import GpuFailure, StreamsegError
+from streamseg.errors import GpuFailure
 from streamseg.frame import Frame, Matte
 
 if TYPE_CHECKING:
@@ -32,21 +32,14 @@ class NearCompositor(Compositor):
         self.classes, self.foreground = self._libav.classes, self._libav.foreground
         self._cuda: CudaCompositor | None = None
         self._device: Device | None = None
-        self._without: Device | None = None
-        """Cannot paint this recipe."""
 
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
         """Return the frame as the viewer shall see it."""
         held = matte.held
-        if held is None or held.device.failure or held.device is self._without:
+        if held is None or held.device.failure:
             return self._on_processor(frame, matte)
         try:
-            cuda = self._at(held.device)
-        except StreamsegError:  # the background, open on the processor, has been moved or deleted since
-            self._without = held.device
-            return self(frame, matte)
-        try:
-            return cuda.paint(frame, matte, held)
+            return self._at(held.device).paint(frame, matte, held)
         except GpuFailure:
             matte.failure = f"{held.device.failure}; the processor takes over"
             return self._on_processor(frame, matte)
@@ -75,7 +68,11 @@ class NearCompositor(Compositor):
             from streamseg.compositors.cuda import CudaCompositor
 
             self._cuda = CudaCompositor(
-                self.recipe, classes=self.classes, foreground=self.foreground, device=device
+                self.recipe,
+                classes=self.classes,
+                foreground=self.foreground,
+                device=device,
+                beside=self._libav,
             )
             self._device = device
         return self._cuda

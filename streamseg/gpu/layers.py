@@ -14,7 +14,7 @@ import numpy as np
 
 from streamseg.colour import Rgb, luma_weights
 from streamseg.compositors.backdrop import BackdropPainter
-from streamseg.compositors.layers import BlurredPainter, Scene, class_codes
+from streamseg.compositors.layers import BlurredPainter, Painter, Scene, class_codes
 from streamseg.compositors.planes import Canvas
 from streamseg.effects import Backdrop, Blurred, Camera, ClassColours, Colour, Dimmed, Layer
 from streamseg.gpu.jobs import CLASSES, GRID, LAYER, SUM, Record, struct
@@ -56,11 +56,14 @@ class CardPainter(ABC):
         """Release what was opened on the CPU."""
 
 
-def card_painter(layer: Layer, name: str, *, many: bool) -> CardPainter:
+def card_painter(layer: Layer, name: str, *, many: bool, beside: Painter | None = None) -> CardPainter:
     """Return the painter of a layer; its buffers have names that begin with `name`.
 
-    Raises UsageError or SourceError when a background cannot be opened.
+    `beside`: paints the same layer on the CPU, a background is shown as it has it. Without, raises UsageError
+    or SourceError when a background cannot be opened.
     """
+    if isinstance(beside, BackdropPainter):
+        return CardBackdrop(beside, name, own=False)
     match layer:
         case Camera():
             return CardCamera()
@@ -75,7 +78,7 @@ def card_painter(layer: Layer, name: str, *, many: bool) -> CardPainter:
         case ClassColours(tint=tint):
             return CardColour(tint)
         case Backdrop(uri, fit):
-            return CardBackdrop(BackdropPainter(uri, fit), name)
+            return CardBackdrop(BackdropPainter(uri, fit), name, own=True)
 
 
 class CardCamera(CardPainter):
@@ -146,8 +149,9 @@ class CardClasses(CardPainter):
 class CardBackdrop(CardPainter):
     """A picture or a video: read and fitted on the CPU, uploaded when it changes."""
 
-    def __init__(self, painter: BackdropPainter, name: str) -> None:
-        self._painter, self._name = painter, name
+    def __init__(self, painter: BackdropPainter, name: str, *, own: bool) -> None:
+        """`own`: the file is closed here."""
+        self._painter, self._name, self._own = painter, name, own
         self._due: av.VideoFrame | None = None
         self._held: tuple[Slot, av.VideoFrame, Surface] | None = None
 
@@ -167,8 +171,9 @@ class CardBackdrop(CardPainter):
         self._held = None
 
     def close(self) -> None:
-        """Close the file."""
-        self._painter.close()
+        """Close the file, if nobody else has it open."""
+        if self._own:
+            self._painter.close()
 
 
 class CardBlur(CardPainter):
