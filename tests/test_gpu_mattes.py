@@ -133,3 +133,25 @@ def test_an_echo_like_that_on_the_cpu() -> None:
 
             apart = np.abs(on.device.run(work).astype(int) - wanted)
             assert apart.max() <= (1 if index == 3 else 0)
+
+
+def test_an_echo_goes_from_the_cpu_to_the_card_and_back() -> None:
+    """Handed over twice, also at another size, it is what it would have been without."""
+    echo = (Invert(), Echo(0.5, 0.4))
+    alone, cpu, card = Operations(echo), Operations(echo), CardOperations(echo)
+    sizes = [(16, 12), (16, 12), (31, 17), (31, 17), (31, 17), (16, 12)]
+    with bench() as on:
+        for index, size in enumerate(sizes):
+            alpha, time = mattes(*size, index), Fraction(index, 25)
+            wanted = alone(alpha, (99, 99), time)
+
+            def work(alpha: Codes = alpha, time: Fraction = time) -> Codes:
+                return on.codes(card(on.slot, on.put("alpha", alpha), (99, 99), time))
+
+            if index == 2:
+                on.device.run(lambda: card.recall(on.slot, cpu.traces))
+            if index == 4:
+                cpu.recall(on.device.run(lambda: card.traces(on.slot)))
+            found = on.device.run(work) if index in (2, 3) else cpu(alpha, (99, 99), time)
+            assert np.abs(found.astype(int) - wanted).max() <= (0 if index < 2 else 1)
+        assert on.device.run(lambda: CardOperations(echo).traces(on.slot)) == {}

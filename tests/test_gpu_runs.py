@@ -69,6 +69,31 @@ def test_a_background_deleted_meanwhile_is_still_shown(tmp_path: Path) -> None:
         matte.held = None
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_an_echo_goes_from_the_card_to_the_processor(lost: bool, tmp_path: Path) -> None:
+    """As long as the card answers; from one that is lost it does not, and the frame is painted without."""
+    card, recipe = networks.brightness(tmp_path), streamseg.effect("trail")
+    frames = [frame_of(noise(64, 48, "yuv420p", seed), seed, 25) for seed in range(4)]
+    with (
+        machine() as found,
+        streamseg.Segmenter(card, runtime="tensorrt", smooth=0) as segmenter,
+        streamseg.open_compositor(recipe) as compositor,
+        streamseg.open_compositor(recipe, device="cpu") as other,
+        streamseg.open_compositor(recipe, device="cpu") as fresh,
+    ):
+        mattes = [segmenter(frame) for frame in frames]
+        for frame, matte in zip(frames[:3], mattes[:3], strict=True):
+            assert differences(compositor(frame, matte), other(frame, matte)).max() <= 2
+        if lost:
+            found.card.fails_at, found.card.lost = len(found.card.calls), True
+        mattes[3].held = None
+        wanted = (fresh if lost else other)(frames[3], mattes[3])
+        assert differences(compositor(frames[3], mattes[3]), wanted).max() <= 2
+        assert mattes[3].failure is None
+        for matte in mattes:
+            matte.held = None
+
+
 @pytest.mark.parametrize(
     ("model", "name"),
     [

@@ -46,7 +46,7 @@ def swapping(found: Machine, said: list[str], *, at: int = 4, frames: int = 10) 
     return ListSource(range(0, 40 * frames, 40), before=before)
 
 
-@pytest.mark.parametrize("name", ["mask", "silhouette", "blur", "replace"])
+@pytest.mark.parametrize("name", ["mask", "silhouette", "blur", "replace", "trail"])
 def test_a_run_begins_at_once_and_goes_on_on_the_gpu(name: str, tmp_path: Path) -> None:
     """No frame is missing and none differs by more than two codes from a run on the processor."""
     card, recipe, said = networks.brightness(tmp_path), streamseg.effect(name), []

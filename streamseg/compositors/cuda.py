@@ -16,6 +16,7 @@ from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import Scene
 from streamseg.compositors.legend import Legend
 from streamseg.compositors.libav import LibavCompositor
+from streamseg.compositors.operations import Traces
 from streamseg.compositors.outputs import alpha_canvas, coloured, grey_canvas, label_picture, own_alpha
 from streamseg.compositors.planes import Canvas, planar_kin
 from streamseg.effects import Camera, ClassColours, Recipe
@@ -121,6 +122,14 @@ class CudaCompositor(Compositor):
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
         self._operations.reset()
+
+    def traces(self) -> Traces:
+        """The echo, for another compositor of the same recipe. Raises GpuFailure."""
+        return self._device.run(lambda: self._operations.traces(self._slot))
+
+    def recall(self, traces: Traces) -> None:
+        """Go on with the echo of another compositor. Raises GpuFailure."""
+        self._device.run(lambda: self._operations.recall(self._slot, traces))
 
     def close(self) -> None:
         """Give the card's memory back, in order, on the GPU's thread; close backgrounds."""

@@ -16,7 +16,7 @@ from streamseg.compositors.convert import Converter
 from streamseg.compositors.layers import ColourPainter, Scene, open_painter
 from streamseg.compositors.legend import Legend
 from streamseg.compositors.merge import Merger, Sampler
-from streamseg.compositors.operations import Operations
+from streamseg.compositors.operations import Operations, Traces
 from streamseg.compositors.outputs import cut_out, grey_picture, label_picture
 from streamseg.compositors.planes import Canvas
 from streamseg.effects import Camera, ClassColours, Recipe
@@ -63,6 +63,14 @@ class LibavCompositor(Compositor):
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
         self._operations.reset()
+
+    def traces(self) -> Traces:
+        """The echo, for another compositor of the same recipe."""
+        return self._operations.traces
+
+    def recall(self, traces: Traces) -> None:
+        """Go on with the echo of another compositor."""
+        self._operations.recall(traces)
 
     def close(self) -> None:
         """Close backgrounds."""

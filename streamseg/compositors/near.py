@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from streamseg.compositors.base import Compositor
 from streamseg.compositors.libav import LibavCompositor
-from streamseg.effects import Recipe
+from streamseg.compositors.operations import Traces
+from streamseg.effects import Echo, Recipe
 from streamseg.errors import GpuFailure
 from streamseg.frame import Frame, Matte
 
@@ -32,14 +34,21 @@ class NearCompositor(Compositor):
         self.classes, self.foreground = self._libav.classes, self._libav.foreground
         self._cuda: CudaCompositor | None = None
         self._device: Device | None = None
+        self._echoes = any(isinstance(operation, Echo) for operation in recipe.operations)
+        self._last: LibavCompositor | CudaCompositor = self._libav
+        """Has the echo of earlier frames."""
 
     def __call__(self, frame: Frame, matte: Matte) -> Frame:
         """Return the frame as the viewer shall see it."""
         held = matte.held
         if held is None or held.device.failure:
+            if matte.failure is None:
+                self._carry_on(self._libav)
             return self._on_processor(frame, matte)
         try:
-            return self._at(held.device).paint(frame, matte, held)
+            cuda = self._at(held.device)
+            self._carry_on(cuda)
+            return cuda.paint(frame, matte, held)
         except GpuFailure:
             matte.failure = f"{held.device.failure}; the processor takes over"
             return self._on_processor(frame, matte)
@@ -64,6 +73,7 @@ class NearCompositor(Compositor):
 
     def _at(self, device: Device) -> CudaCompositor:
         if self._cuda is None or self._device is not device:
+            self._carry_on(self._libav)
             self._let_go()
             from streamseg.compositors.cuda import CudaCompositor
 
@@ -77,7 +87,23 @@ class NearCompositor(Compositor):
             self._device = device
         return self._cuda
 
+    def _carry_on(self, compositor: LibavCompositor | CudaCompositor) -> None:
+        """Have a compositor paint from now on; the echo goes along.
+
+        Not from a card that does not answer: then what is left of an older one fades on.
+        """
+        if compositor is self._last:
+            return
+        traces: Traces = {}
+        if self._echoes:
+            with suppress(GpuFailure):
+                traces = self._last.traces()
+        self._last = compositor
+        if traces:
+            compositor.recall(traces)
+
     def _let_go(self) -> None:
         if self._cuda is not None:
+            self._last = self._libav
             self._cuda.close()
             self._cuda = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
+from typing import TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -13,6 +14,19 @@ from numpy.typing import NDArray
 from streamseg import mattes
 from streamseg.effects import Echo, Feather, Invert, MatteOperation, Outline, Threshold
 from streamseg.mattes import Alpha
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What earlier mattes left behind."""
+
+    codes: NDArray[np.float32]
+    """(h, w), 0..255."""
+    time: Fraction
+    """Of the last of them, in seconds: it fades from there."""
+
+
+Traces: TypeAlias = dict[Echo, Trace]
 
 
 class Operations:
@@ -44,7 +58,17 @@ class Operations:
     def reset(self) -> None:
         """Forget the echo."""
         for trail in self._trails.values():
-            trail.reset()
+            trail.past = None
+
+    @property
+    def traces(self) -> Traces:
+        """The echo, for other operations of the same recipe."""
+        return {echo: trail.past for echo, trail in self._trails.items() if trail.past is not None}
+
+    def recall(self, traces: Traces) -> None:
+        """Go on with the echo of others."""
+        for echo, trail in self._trails.items():
+            trail.past = traces.get(echo)
 
 
 class Trail:
@@ -52,25 +76,21 @@ class Trail:
 
     def __init__(self, echo: Echo) -> None:
         self._echo = echo
-        self._trace: NDArray[np.float32] | None = None
-        self._time = Fraction(0)
+        self.past: Trace | None = None
 
     def __call__(self, alpha: Alpha, time: Fraction) -> Alpha:
         """Return the larger of the matte and the trace of those before it, pixel by pixel."""
-        trace = self._trace
-        if trace is None or time < self._time:
-            trace = np.zeros(alpha.shape, np.float32)
-        elif trace.shape != alpha.shape:  # the segmenter looks more closely, or less
+        strong = alpha * np.float32(self._echo.strength)
+        past = self.past
+        if past is None or time < past.time:
+            self.past = Trace(strong, time)
+            return alpha
+        trace = past.codes
+        if trace.shape != alpha.shape:  # the segmenter looks more closely, or less
             trace = np.asarray(cv2.resize(trace, alpha.shape[::-1]), np.float32)
-        trace *= 0.5 ** (float(time - self._time) / self._echo.half_life)
-        echoed = np.maximum(alpha, trace.astype(np.uint8))
-        self._trace = np.maximum(trace, alpha * np.float32(self._echo.strength))
-        self._time = time
-        return echoed
-
-    def reset(self) -> None:
-        """Forget the past."""
-        self._trace = None
+        trace = trace * np.float32(0.5 ** (float(time - past.time) / self._echo.half_life))
+        self.past = Trace(np.maximum(trace, strong), time)
+        return np.maximum(alpha, trace.astype(np.uint8))
 
 
 def _at(size: tuple[int, int], alpha: Alpha) -> Alpha:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from streamseg.compositors.operations import Trace, Traces
 from streamseg.effects import Echo, Feather, Invert, MatteOperation, Outline, Threshold
 from streamseg.gpu.jobs import ALPHA, Record, struct
 from streamseg.gpu.slot import Slot
@@ -69,6 +70,18 @@ class CardOperations:
         """Forget the echo."""
         for trail in self._trails.values():
             trail.reset()
+
+    def traces(self, slot: Slot) -> Traces:
+        """The echo, for operations elsewhere; waits."""
+        return {
+            echo: trace for echo, trail in self._trails.items() if (trace := trail.trace(slot)) is not None
+        }
+
+    def recall(self, slot: Slot, traces: Traces) -> None:
+        """Queue the echo of operations elsewhere, to go on with it."""
+        for index, operation in enumerate(self._operations):
+            if isinstance(operation, Echo) and operation in traces:
+                self._trails[operation].recall(Step(slot, f"operation {index}"), traces[operation])
 
 
 class Step:
@@ -193,6 +206,21 @@ class CardTrail:
         )
         self._past, self._time = CardAlpha(trace, *alpha.size), time
         return made
+
+    def trace(self, slot: Slot) -> Trace | None:
+        """What is left of earlier mattes; waits."""
+        past = self._past
+        if past is None:
+            return None
+        codes = slot.download("trace", past.address, 4 * past.width * past.height)
+        slot.wait()
+        return Trace(np.array(codes).view(np.float32).reshape(past.height, past.width), self._time)
+
+    def recall(self, step: Step, trace: Trace) -> None:
+        """Queue what is left of earlier mattes."""
+        height, width = trace.codes.shape
+        (address,) = step.slot.upload(step.named(f"trace {self._turn}"), [trace.codes])
+        self._past, self._time = CardAlpha(address, width, height), trace.time
 
     def reset(self) -> None:
         """Forget the past."""
