@@ -16,6 +16,7 @@ from streamseg.errors import ModelError
 from streamseg.gpu.driver import Driver, Gpu
 from streamseg.models import ModelCard
 from streamseg.plans import Plan, PlanSpec, ensure, plans_folder, store
+from streamseg.plans.outdated import kept_bytes
 from streamseg.plans.package import Package
 from tests import networks
 from tests.commandline import PROJECT
@@ -119,12 +120,12 @@ def test_every_field_counts(building: Building) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("name", "Another card"), ("driver", (12, 9)), ("compute_capability", (8, 6))],
+    [("name", "Another card"), ("compute_capability", (8, 6))],
 )
 def test_another_machine_builds_its_own(
     building: Building, monkeypatch: pytest.MonkeyPatch, key: str, value: object
 ) -> None:
-    """A plan of another GPU or driver is left alone, and the difference is the reason for a new one."""
+    """A plan of another GPU is left alone, and the difference is the reason for a new one."""
     on(monkeypatch, RTX4090)
     first = building()
     on(monkeypatch, replace(RTX4090, **{key: value}))
@@ -134,13 +135,36 @@ def test_another_machine_builds_its_own(
     assert first.path != second.path
 
 
+def test_an_update_takes_the_place_of_the_old_plan(
+    building: Building, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After an update of driver or TensorRT only the new plan is left, and those of other uses."""
+    on(monkeypatch, RTX4090)
+    others = [building(PlanSpec(precision="fp32")), building(PlanSpec(batch=2))]
+    on(monkeypatch, replace(RTX4090, name="Another card"))
+    others.append(building())
+    on(monkeypatch, RTX4090)
+    old = building()
+    (building.folder / "tensorrt_rtx1.0-sm_89.timing").touch()
+    on(monkeypatch, replace(RTX4090, driver=(13, 1)))
+    new = building()
+    assert building.why == "the last one was built with driver [13, 0], here it is [13, 1]"
+    assert new.path != old.path
+    kept = {plan.path for plan in (*others, new)}
+    assert set(building.folder.glob("*.plan")) == kept
+    assert set(building.folder.glob("*.json")) == {path.with_suffix(".json") for path in kept}
+    assert list(building.folder.glob("*.timing")) == []
+    assert kept_bytes(building.folder) == (4, sum(path.stat().st_size for path in kept))
+
+
 def test_another_version_is_the_reason(building: Building, monkeypatch: pytest.MonkeyPatch) -> None:
     """After an update of TensorRT the line names both versions."""
-    building()
+    old = building()
     package = store.installed(None)
     monkeypatch.setattr(store, "installed", lambda gpu: Package(package.name, "1.99.0", package.module))
     building()
     assert building.why == f"the last one was built with version {package.version!r}, here it is '1.99.0'"
+    assert not old.path.exists()
 
 
 def test_other_weights_are_another_plan(tmp_path: Path, building: Building) -> None:

@@ -22,6 +22,7 @@ from streamseg.models.files import cache_folder, embedded_folder, write_atomical
 from streamseg.plans.int8 import Calibration, Watch
 from streamseg.plans.onnx_types import prepared
 from streamseg.plans.order import Facts, Order, word
+from streamseg.plans.outdated import remove_outdated, sidecar_of, timings_of
 from streamseg.plans.package import installed
 from streamseg.plans.plan import Plan, PlanSpec, Profile, TensorSpec
 
@@ -49,8 +50,8 @@ def ensure(
 
     `calibration`: for int8; None takes the one kept last. `anew`: why to build although there may be a plan
     that fits, such as "it does not load". `folder`: of plans, `plans_folder()` by default. `say` is told in
-    a line why a plan is built, `watch` how far it is. Processes that want the same plan build it once.
-    Raises ModelError.
+    a line why a plan is built, `watch` how far it is. Processes that want the same plan build it once. Plans
+    it takes the place of go. Raises ModelError.
     """
     spec, folder = spec or PlanSpec(), folder or plans_folder()
     order = _order(card, spec, folder, calibration)
@@ -64,6 +65,7 @@ def ensure(
             return plan
         say(f"building a plan for {card.name!r} ({spec.precision}, {order.target}): {why}")
         _build(path, order, watch)
+        remove_outdated(path, order)
     plan, why = find(path, order)
     if plan is None:
         raise ModelError(f"plan {path.name!r} was built but cannot be used: {why}")
@@ -98,11 +100,6 @@ def _found(order: Order, folder: Path) -> Plan | None:
         if plan is not None:
             return plan
     return None
-
-
-def sidecar_of(path: Path) -> Path:
-    """Return where the sidecar of a plan lies."""
-    return path.with_suffix(".json")
 
 
 def find(path: Path, order: Order) -> tuple[Plan | None, str]:
@@ -197,7 +194,7 @@ def _build(path: Path, order: Order, watch: Watch) -> None:
 
     package, card = order.package, order.card
     network = prepared(card, order.spec, order.calibration)
-    timings = path.parent / f"{package.name}{package.version}-{order.target}.timing"
+    timings = timings_of(path.parent, order)
     timing = timings.read_bytes() if timings.is_file() else b""
     built = build(package, network, order.spec, gpu=order.gpu, name=card.name, timing=timing, watch=watch)
     sidecar = {
