@@ -106,6 +106,40 @@ def test_a_card_that_is_too_old_or_too_small() -> None:
     )
 
 
+def test_a_card_that_others_have_filled() -> None:
+    """What is left of its memory is named, and how to find who has the rest; enough of it is not told."""
+    fault = doctor.card(RTX4090, free=1 << 30)
+    told(fault, "not needed", "24.0 GiB, 1.0 free: .* takes about 2", "nvidia-smi")
+    good(doctor.card(RTX4090, free=20 << 30), "A card, 24.0 GiB")
+
+
+@pytest.mark.parametrize(
+    ("prints", "free"),
+    [("512\n", 512 << 20), ("512\n2048\n", None), ("[N/A]\n", None), ("", None), (None, None)],
+)
+def test_free_memory_is_what_nvidia_s_tool_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prints: str | None, free: int | None
+) -> None:
+    """Of one card; with several, without the tool, or when that says something else, it is not known."""
+    if prints is not None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\nprintf '{prints}'\n")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if prints is not None else str(tmp_path))
+    assert doctor.free_memory() == free
+
+
+def test_plans_are_counted(tmp_path: Path) -> None:
+    """How many there are, where, what they take, and what is missing to build more."""
+    there = {**RTX, "onnx": "1.23", "filelock": "4.3"}
+    good(doctor.plans(there, tmp_path), f"none in {tmp_path}")
+    for name in ("a.plan", "b.plan"):
+        (tmp_path / name).write_bytes(bytes(1_500_000))
+    good(doctor.plans(there, tmp_path), f"2 in {tmp_path}, 3.0 MB")
+    good(doctor.plans({}, tmp_path), f"2 in {tmp_path}, 3.0 MB")
+    told(doctor.plans(RTX, tmp_path), "not needed", "building them needs onnx and filelock", "onnx filelock$")
+
+
 def test_no_tensorrt() -> None:
     """The extra that suits the driver's CUDA is offered."""
     told(doctor.tensorrt(CUDA13, {}, refused), "not needed", "not installed", r"\[tensorrt\]")
@@ -191,7 +225,9 @@ def test_no_pycuda(headers: bool, compiler: bool, found: str, fix: str) -> None:
 def test_pycuda_that_does_not_load() -> None:
     """One built against another CUDA is built anew."""
     fault = doctor.pycuda(CUDA13, {"pycuda": "2024.1"}, failing, headers=True, compiler=True)
-    told(fault, "bad", "ImportError: pycuda.driver", "--no-binary pycuda pycuda")
+    told(fault, "bad", "ImportError: pycuda.driver", "^/.*--no-binary pycuda pycuda")
+    fault = doctor.pycuda(CUDA13, {"pycuda": "2024.1"}, failing, headers=False, compiler=True)
+    told(fault, "bad", "ImportError: pycuda.driver", "^install .*CUDA toolkit, then .* pycuda$")
 
 
 def test_no_compiler_of_kernels() -> None:
@@ -210,7 +246,16 @@ def test_no_compiler_of_kernels() -> None:
         "for CUDA 13, the driver runs CUDA 12.8",
         "nvrtc-cu12$",
     )
-    assert doctor.nvrtc(CUDA12, {**newer, "nvidia-cuda-nvrtc-cu12": "12.9"}, library=None).state == "good"
+    both = {**newer, "nvidia-cuda-nvrtc-cu12": "12.9"}
+    assert doctor.nvrtc(CUDA12, both, library=None).state == "good"
+    old = Driver(version=(11, 4), gpus=(replace(RTX4090, driver=(11, 4)),))
+    told(
+        doctor.nvrtc(old, both, library=None),
+        "bad",
+        "for CUDA 12, the driver runs CUDA 11.4",
+        "525 or newer$",
+    )
+    told(doctor.nvrtc(old, {}, library=None), "not needed", "not installed", "525 or newer$")
 
 
 def test_packages_are_tried_in_a_process_of_their_own(
@@ -265,6 +310,6 @@ def test_headers_are_looked_for_beside_nvcc(
 
 
 def test_every_fact_about_the_gpu_is_told() -> None:
-    """Driver, TensorRT, PyCUDA and NVRTC each have their line, GPU or not."""
-    facts = [fact.what for fact in doctor.gpu_facts()]
-    assert [what for what in facts if what != "GPU"] == ["CUDA driver", "TensorRT", "PyCUDA", "NVRTC"]
+    """Driver, TensorRT, PyCUDA, NVRTC and plans each have their line, GPU or not."""
+    facts = [fact.what for fact in doctor.gpu_facts() if fact.what != "GPU"]
+    assert facts == ["CUDA driver", "TensorRT", "PyCUDA", "NVRTC", "plans"]

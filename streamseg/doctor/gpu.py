@@ -16,8 +16,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
-from streamseg.errors import ModelError, pip_extra
+from streamseg.errors import ModelError, pip_extra, pip_install
 from streamseg.gpu.driver import Driver, Gpu, probe
+from streamseg.plans.outdated import kept_bytes
+from streamseg.plans.store import plans_folder
 
 OLDEST_GPU = (7, 5)
 """Compute capability that TensorRT 10.13 and newer still build for."""
@@ -46,10 +48,11 @@ def gpu_facts() -> Iterator[Fact]:
     found, versions = probe(), installed()
     yield driver(found, card_seen=nvidia_card())
     if found.gpu:
-        yield card(found.gpu)
+        yield card(found.gpu, free=free_memory())
     yield tensorrt(found, versions, loads)
     yield pycuda(found, versions, loads, headers=cuda_headers(), compiler=bool(shutil.which("g++")))
     yield nvrtc(found, versions, library=ctypes.util.find_library("nvrtc"))
+    yield plans(versions, plans_folder())
 
 
 def driver(found: Driver, *, card_seen: bool) -> Fact:
@@ -67,8 +70,8 @@ def driver(found: Driver, *, card_seen: bool) -> Fact:
     return Fact(what=what, found=f"{found.problem}; the processor does the work", state="not needed", fix=fix)
 
 
-def card(found: Gpu) -> Fact:
-    """Whether the card is new and large enough."""
+def card(found: Gpu, *, free: int | None = None) -> Fact:
+    """Whether the card is new and large enough. `free`: bytes that others have left of it, where known."""
     memory = f"{found.name}, {found.memory / 2**30:.1f} GiB"
     if found.compute_capability < OLDEST_GPU:
         need = f"TensorRT needs sm_{OLDEST_GPU[0]}{OLDEST_GPU[1]}"
@@ -79,7 +82,26 @@ def card(found: Gpu) -> Fact:
         return Fact(
             what="GPU", found=told, state="not needed", fix="--runtime onnxruntime, or smaller pictures"
         )
+    if free is not None and free < LEAST_MEMORY:
+        told = f"{memory}, {free / 2**30:.1f} free: a run at 1080p takes about {LEAST_MEMORY >> 30}"
+        return Fact(
+            what="GPU", found=told, state="not needed", fix="nvidia-smi   (names the programs that have it)"
+        )
     return Fact(what="GPU", found=memory)
+
+
+def free_memory() -> int | None:
+    """Return how many bytes of the GPU nobody uses; None where NVIDIA's own tool does not tell.
+
+    Nor of several: it counts them in another order than CUDA.
+    """
+    call = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(call, capture_output=True, text=True, timeout=20, check=True)
+        (free,) = done.stdout.split()
+        return int(free) << 20
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
 
 
 def tensorrt(found: Driver, versions: Versions, loads: Loads) -> Fact:
@@ -162,25 +184,39 @@ def pycuda(found: Driver, versions: Versions, loads: Loads, *, headers: bool, co
         return Fact(what=what, found="not installed", state="not needed", fix=f"{PIP} install pycuda")
     if found.gpu and (trouble := loads("pycuda.driver")):
         fix = f"{REINSTALL} --no-cache-dir --no-binary pycuda pycuda"
+        if not (headers and compiler):
+            fix = f"install g++ and NVIDIA's CUDA toolkit, then {fix}"
         return Fact(what=what, found=f"does not load: {trouble}", state="bad", fix=fix)
     return Fact(what=what, found=f"pycuda {versions['pycuda']}")
 
 
 def nvrtc(found: Driver, versions: Versions, *, library: str | None) -> Fact:
     """The compiler of CUDA kernels."""
-    what, cuda = "NVRTC", found.version[0] if found.version else None
-    wheels = {13: "nvidia-cuda-nvrtc", 12: "nvidia-cuda-nvrtc-cu12"}
-    there = [name for name in wheels.values() if name in versions]
-    wanted = wheels[12] if cuda == 12 else wheels[13]
+    what, wheels = "NVRTC", {12: "nvidia-cuda-nvrtc-cu12", 13: "nvidia-cuda-nvrtc"}
+    newest = found.version[0] if found.version else max(wheels)
+    there = {cuda: name for cuda, name in wheels.items() if name in versions}
+    wanted = f"{PIP} install {wheels.get(newest, wheels[13])}"
+    if newest < min(wheels):
+        wanted = f"update the driver to {DRIVERS[12]} or newer"
     if not there and not library:
-        fix = f"{PIP} install {wanted}" if found.gpu else None
-        return Fact(what=what, found="not installed", state="not needed", fix=fix)
-    if found.gpu and cuda == 12 and there == [wheels[13]] and not library:
-        told = (
-            f"{there[0]} {versions[there[0]]} is for CUDA 13, the driver runs CUDA {_dotted(found.version)}"
-        )
-        return Fact(what=what, found=told, state="bad", fix=f"{PIP} install {wanted}")
-    return Fact(what=what, found=", ".join(f"{name} {versions[name]}" for name in there) or str(library))
+        return Fact(what=what, found="not installed", state="not needed", fix=wanted if found.gpu else None)
+    if found.gpu and there and newest < min(there) and not library:
+        cuda, name = min(there.items())
+        told = f"{name} {versions[name]} is for CUDA {cuda}, the driver runs CUDA {_dotted(found.version)}"
+        return Fact(what=what, found=told, state="bad", fix=wanted)
+    named = ", ".join(f"{name} {versions[name]}" for name in there.values())
+    return Fact(what=what, found=named or str(library))
+
+
+def plans(versions: Versions, folder: Path) -> Fact:
+    """The plans that are kept, and what it takes to build others."""
+    what, (count, size) = "plans", kept_bytes(folder)
+    told = f"{count or 'none'} in {folder}" + (f", {size / 1e6:.1f} MB" if count else "")
+    missing = [name for name in ("onnx", "filelock") if name not in versions]
+    if missing and cuda_variants(versions):
+        needs = f"{told}; building them needs {' and '.join(missing)}"
+        return Fact(what=what, found=needs, state="not needed", fix=pip_install(*missing))
+    return Fact(what=what, found=told)
 
 
 def installed() -> dict[str, str]:
