@@ -51,13 +51,16 @@ class GpuFailure(RuntimeFailure):
     """The GPU failed; what it was asked to do the processor can do too."""
 
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
-_SECRETS = re.compile(r"(?i)([?&](?:key|token|secret|pass(?:word)?|auth|signature|sig)=)[^&#\s]+")
+_CREDENTIALS = re.compile(r"(?<=://)(?:[^/?#\s]+|[^/?#@:\s]*:(?!\d+[/?#])[^@\s]*)@")
+"""Up to the last @ before the path, or beyond: a colon and then no port begin a password that has a slash."""
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+_SECRET_NAMES = "key|token|secret|pass|pwd|psw|auth|sig|credential|user|usr|login|session|sid|jwt|hdn|policy"
+_SECRETS = re.compile(rf"(?i)((?:^|[?&;/_#])[\w.%-]*(?:{_SECRET_NAMES})[\w.%-]*=)[^&;#\s'\"]+")
 
 
 def redacted(text: str) -> str:
     """Return `text` without user names, passwords and tokens of any URL in it."""
-    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", text))
+    return _URL.sub(lambda url: _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", url[0])), text)
 
 
 def reason(error: BaseException) -> str:
