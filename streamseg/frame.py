@@ -62,6 +62,8 @@ class Frame:
     """The same still once more, for a viewer who asked for another effect; files have it already."""
     lost: str | None = None
     """Why the pixels are not those of the camera: they were on a card that failed, and are black now."""
+    absent: bool = False
+    """There is no input now: the picture means nothing, nobody is in it."""
     _fetched: av.VideoFrame | None = field(default=None, repr=False)
 
     @property

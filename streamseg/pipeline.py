@@ -114,7 +114,8 @@ def single_threaded_opencv() -> Iterator[None]:
 def captured(source: Source, stats: Stats) -> Iterator[Frame]:
     """The source's frames, counted."""
     for frame in timed(source, stats, "capture"):
-        stats.frames_in += 1
+        stats.frames_in += not frame.absent
+        stats.frames_absent += frame.absent
         stats.frames_repaired += frame.repaired
         yield frame
 
@@ -175,6 +176,7 @@ def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats
         frames_dropped=stats.frames_dropped,
         frames_repaired=stats.frames_repaired,
         frames_failed=stats.frames_failed,
+        frames_absent=stats.frames_absent,
         duration_s=round(stats.position, 6),
         wall_s=round(stats.wall, 3),
         fps=round(stats.fps, 2),
@@ -191,7 +193,7 @@ def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats
         audio=next((kind for kind in ("copied", "encoded") if kind in sounds), "none"),
         av_offset_ms=max(shifts, key=abs, default=None),
         peak_rss_mb=peak_rss_mb(),
-        reconnects=0,
+        reconnects=source.reconnects,
         failures=stats.failures,
         sinks_failed=stats.sinks_failed,
         notes=[*source.warnings, *notes_of(sinks)],

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from streamseg.plans import Precision
 
 _FASTEST = "tensorrt"
+_NO_CLASS = 255
 _RESERVE = "onnxruntime"
 """Takes over when the GPU fails."""
 
@@ -115,6 +116,8 @@ class Segmenter:
         """
         if self._closed:
             raise UsageError("this segmenter has been closed; open another one")
+        if frame.absent:
+            return self._nobody(frame)
         still = frame.name is not None
         if self._gaps(frame) or still or frame.size != self._size:
             self._size = frame.size
@@ -283,6 +286,14 @@ class Segmenter:
             raise RuntimeFailure(self._abandoned) from missing
         self._fresh = True
         return f"{failure}; the processor takes over"
+
+    def _nobody(self, frame: Frame) -> Matte:
+        """An all-clear matte; what comes next has nothing to do with what came before."""
+        self._size = frame.size
+        self.reset()
+        alpha = np.zeros((self.card.input.height, self.card.input.width), np.uint8)
+        background = self.classes.index("background") if "background" in self.classes else _NO_CLASS
+        return Matte(alpha, np.full(frame.size[::-1], background, np.uint8) if self.labels else None)
 
     def _failed(self, why: str) -> Matte:
         width, height = self._size

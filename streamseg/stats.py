@@ -66,6 +66,8 @@ class Stats:
     frames_failed: int = 0
     frames_left_out: int = 0
     """Dropped on purpose, at the source: half the rate is easier."""
+    frames_absent: int = 0
+    """Made while a source had no input."""
     failures: list[str] = field(default_factory=list)
     sinks_failed: list[str] = field(default_factory=list)
     """Those of the failures that ended one of several sinks."""
@@ -145,6 +147,7 @@ class Report:
     frames_dropped: int
     frames_repaired: int
     frames_failed: int
+    frames_absent: int
     duration_s: float
     wall_s: float
     fps: float

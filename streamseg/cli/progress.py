@@ -92,6 +92,7 @@ def _losses(counts: Stats | Report) -> list[str]:
         ("dropped", counts.frames_dropped),
         ("repaired", counts.frames_repaired),
         ("hidden", counts.frames_failed),
+        ("without input", counts.frames_absent),
     )
     return [f"{count} {name}" for name, count in named if count]
 

@@ -14,7 +14,8 @@ class Source(ABC):
 
     The constructor opens the device or file and raises SourceError (or UsageError) where that fails;
     iterating reads it once, on one thread. Frames are upright (rotation and EXIF orientation applied), every
-    frame has a pts, and pts increase strictly. `close` is called exactly once, after iteration has stopped,
+    frame has a pts, and pts increase strictly. While a live source waits for its input to come back, it
+    yields frames marked absent, by the clock. `close` is called exactly once, after iteration has stopped,
     and releases everything.
     """
 
@@ -35,6 +36,8 @@ class Source(ABC):
     """One line each, for the end of the run: damage found, tracks ignored."""
     paths: tuple[str, ...] = ()
     """Files this source reads; no sink may write to one of them."""
+    reconnects: int = 0
+    """How often a connection that was lost has been made again."""
     interrupted: bool = False
     """Nobody wants more frames: iteration ends soon, before the source's own end."""
 
