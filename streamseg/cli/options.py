@@ -37,7 +37,7 @@ streamseg run test: -o try.mp4 --duration 5           without camera or clip
         """
 talk.mp4  photo.jpg  photos/  'shots/*.png'  a file, a folder, a pattern
 0  camera:1  /dev/video2                     a camera
-rtsp://...  http://...                       a stream
+rtsp://...  rtmp://...  http://...           a stream
 -                                            standard input
 screen:                                      the screen
 test:640x480@30,10s  demo:                   a drawn figure, a moving portrait
@@ -104,7 +104,7 @@ def _profile() -> dict[str, Any]:
 
 def _reading() -> list[click.Parameter]:
     positive = number(above=0)
-    live = "cameras, streams, screen"
+    live = "live sources"
     decoders = click.Choice(HWACCELS)
     return [
         Option(["--live/--no-live"], READ, None, "drop frames rather than lag", default=None, told=live),
@@ -113,6 +113,10 @@ def _reading() -> list[click.Parameter]:
         Option(["--size"], READ, "WxH", "ask camera, screen or test: for it", type=size, told="as it comes"),
         Option(["--fps"], READ, "RATE", "likewise, in frames a second", type=positive, told="as it comes"),
         Option(["--hwaccel"], READ, "NAME", "decode on a GPU: off, auto, cuda", type=decoders, default="off"),
+        Option(["--read-timeout"], READ, "SECONDS", "a stream has failed after", type=positive, default=5.0),
+        Option(
+            ["--reconnect"], READ, "N", "attempts in a row to get it back", type=whole(low=0), told="no limit"
+        ),
     ]
 
 

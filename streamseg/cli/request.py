@@ -35,6 +35,8 @@ class Request:
     size: tuple[int, int] | None
     fps: float | None
     hwaccel: str
+    read_timeout: float
+    reconnect: int | None
     effect: str
     background: str | None
     background_fit: Literal["crop", "pad", "stretch"]
@@ -82,6 +84,9 @@ class Request:
             size=self.size,
             fps=self.fps,
             hwaccel=self.hwaccel,
+            read_timeout=self.read_timeout,
+            reconnect=self.reconnect,
+            say=None if self.quiet else say,
         )
 
     def open_segmenter(self, settings: Settings) -> Segmenter:

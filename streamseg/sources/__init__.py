@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from os import PathLike, fspath
+from typing import Any
 
 from streamseg.errors import UsageError, redacted
 from streamseg.sources.base import Source
-from streamseg.sources.uris import kind_of
+from streamseg.sources.uris import READ_TIMEOUT, is_network, kind_of
 
 _SOURCES = {
+    "stream": ("streamseg.sources.reconnecting:open_stream", ("hwaccel", "read_timeout", "reconnect", "say")),
     "media": ("streamseg.sources.media:MediaSource", ("hwaccel",)),
     "images": ("streamseg.sources.images:ImageSource", ("fps",)),
     "camera": ("streamseg.sources.camera:CameraSource", ("size", "fps")),
@@ -17,7 +20,7 @@ _SOURCES = {
     "test": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
     "demo": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
 }
-"""Kind to the class that reads it (imported on use) and the options it takes beside `live` and `duration`."""
+"""Kind to what opens it (imported on use) and the options it takes beside `live` and `duration`."""
 
 
 def open_source(
@@ -28,31 +31,50 @@ def open_source(
     size: tuple[int, int] | None = None,
     fps: float | None = None,
     hwaccel: str = "off",
+    read_timeout: float = READ_TIMEOUT,
+    reconnect: int | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Source:
     """Open the source `uri` names; the caller closes it.
 
     `live` (None: by kind) drops frames nobody takes in time; a file is then read at the pace of its pts.
     `duration` is in seconds from the first frame, `size` (W, H) in pixels. `hwaccel`: with "cuda" an NVIDIA
     card decodes files and streams, where it can, and frames stay there until somebody needs them in memory;
-    "auto" is the same without a word where it cannot. Raises SourceError and UsageError.
+    "auto" is the same without a word where it cannot. A network stream that gives no frame for `read_timeout`
+    seconds (5) has failed; one that is live is then opened again, with up to `reconnect` attempts in a row
+    (None: any number, 0: none), and yields absent frames meanwhile. `say` is told when that happens. Raises
+    SourceError and UsageError.
     """
     uri = fspath(uri)
     if not uri:
         raise UsageError("no source was named; try a file, a folder of pictures, 0 (camera), test: or demo:")
-    kind = kind_of(uri)
+    kind = "stream" if is_network(uri) else kind_of(uri)
     address, takes = _SOURCES[kind]
-    options = {"size": size, "fps": fps, "hwaccel": hwaccel}
-    for name in ("size", "fps"):
-        if options[name] is not None and name not in takes:
-            able = "cameras, screen:, test: and demo:"
-            raise UsageError(f"{redacted(uri)!r} has a {name} of its own; {name} is for {able}")
+    options = {
+        "size": size,
+        "fps": fps,
+        "read_timeout": None if read_timeout == READ_TIMEOUT else read_timeout,
+        "reconnect": reconnect,
+    }
+    for name, value in options.items():
+        if value is not None and name not in takes:
+            raise UsageError(_refusal(redacted(uri), name))
     _check(duration, size, fps)
     _check_hwaccel(uri, hwaccel, kind)
+    _check_patience(read_timeout, reconnect)
+    given: dict[str, Any] = {**options, "hwaccel": hwaccel, "read_timeout": read_timeout, "say": say}
     module, _, name = address.partition(":")
     source: Source = getattr(import_module(module), name)(
-        uri, live=live, duration=duration, **{name: options[name] for name in takes}
+        uri, live=live, duration=duration, **{name: given[name] for name in takes}
     )
     return source
+
+
+def _refusal(shown: str, option: str) -> str:
+    if option in ("size", "fps"):
+        return f"{shown!r} has a {option} of its own; {option} is for cameras, screen:, test: and demo:"
+    name = option.replace("_", "-")
+    return f"{shown!r} is no network stream; {name} is for rtsp:, rtmp:, http: and the like"
 
 
 MAX_DURATION = 1e9
@@ -66,7 +88,7 @@ HWACCELS = ("off", "auto", "cuda")
 def _check_hwaccel(uri: str, hwaccel: str, kind: str) -> None:
     if hwaccel not in HWACCELS:
         raise UsageError(f"no hwaccel {hwaccel!r}; known: {', '.join(HWACCELS)}")
-    if hwaccel == "cuda" and kind != "media":
+    if hwaccel == "cuda" and kind not in ("stream", "media"):
         raise UsageError(f"{redacted(uri)!r} is not decoded; hwaccel is for video files and streams")
 
 
@@ -77,6 +99,13 @@ def _check(duration: float | None, size: tuple[int, int] | None, fps: float | No
         raise UsageError(f"fps {fps!r} is no frame rate; give frames per second, e.g. 30")
     if size is not None and not all(1 <= side <= 16384 for side in size):
         raise UsageError(f"size {size!r} is no picture size; give width and height, e.g. 1280x720")
+
+
+def _check_patience(read_timeout: float, reconnect: int | None) -> None:
+    if not 0 < read_timeout < MAX_DURATION:
+        raise UsageError(f"read-timeout {read_timeout!r} is no length of time; give seconds, e.g. 5")
+    if reconnect is not None and reconnect < 0:
+        raise UsageError(f"reconnect {reconnect!r} is no number of attempts; give 0 or more")
 
 
 __all__ = ["Source", "open_source"]

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import os
+import math
 import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
-from pathlib import Path
-from typing import Any
 
 import av
 from av.codec.hwaccel import HWAccel
-from av.container import InputContainer
 
-from streamseg.errors import GpuFailure, SourceError, reason, redacted
+from streamseg.errors import GpuFailure, SourceError, redacted
 from streamseg.frame import Frame, VideoFormat
-from streamseg.sources import diagnosis
+from streamseg.sources import opening
 from streamseg.sources.base import Source
+from streamseg.sources.delivery import Delivery, fault_of
 from streamseg.sources.hardware import card
+from streamseg.sources.opening import open_container
 from streamseg.sources.reader import Reader
 from streamseg.sources.timing import Timed, Timeline, paced, swapped_back
 from streamseg.sources.tracks import declared_seconds, rate_of, tracks_beside, video_of
 from streamseg.sources.upright import Chain, Filters, turn_of
-from streamseg.sources.uris import is_live_uri, is_network, local_path
+from streamseg.sources.uris import READ_TIMEOUT, is_live_uri, is_network, local_path
 
-_TIMEOUT = 10.0
-"""Seconds a network stream may take to open, and to send its next packet."""
+_LATEST = 1.0
+"""Seconds by which pictures let out in real time may come late; what was missing longer made a pause."""
+
+_PILE = Fraction(10)
+"""Seconds of a stream that are passed over at most to reach its newest picture."""
 
 _EARLY_LIMIT = 32
 """Frames without a pts held back at the start of a file until one has a pts."""
@@ -42,14 +44,25 @@ class MediaSource(Source):
     """Frames of anything FFmpeg reads: damage repaired, upright, every pts as the container has it."""
 
     def __init__(
-        self, uri: str, *, live: bool | None = None, duration: float | None = None, hwaccel: str = "off"
+        self,
+        uri: str,
+        *,
+        live: bool | None = None,
+        duration: float | None = None,
+        hwaccel: str = "off",
+        read_timeout: float = READ_TIMEOUT,
     ) -> None:
         """As open_source has checked them."""
         super().__init__(redacted(uri), live=is_live_uri(uri) if live is None else live)
+        self._asked_live = live
         self._network = is_network(uri)
+        self._read_timeout = read_timeout
         self._path = None if uri == "-" or self._network else local_path(uri)
         self.paths = (str(self._path),) if self._path else ()
-        self._limit = duration
+        self.limit = duration
+        """Seconds after which iteration ends."""
+        self.frames = 0
+        """Yielded so far."""
         try:
             accel = card() if hwaccel != "off" else None
             lack = "the GPU cannot decode its {codec}"
@@ -66,7 +79,7 @@ class MediaSource(Source):
             self.warnings.append(f"{self.uri!r}: {lack.format(codec=codec)}; the processor decodes it")
 
     def _begin(self, uri: str, accel: HWAccel | None) -> None:
-        self._container = _open(uri, self._path, accel)
+        self._container = open_container(uri, self._path, accel, self._read_timeout)
         self.warnings = []
         try:
             self._start()
@@ -76,12 +89,16 @@ class MediaSource(Source):
 
     def _start(self) -> None:
         """Choose the tracks and decode the first frame."""
+        self._delivery = Delivery(self._container, network=self._network)
+        if self._asked_live is None and self._delivery.grows:
+            self.live = True
         self._stream = video_of(self._container, self.uri)
         self.tracks, left_out = tracks_beside(self._stream, self._container)
         if left_out:
             self.warnings.append(f"{self.uri!r}: left out {', '.join(left_out)}")
         self.stills = self._container.format.name == "image2" or self._container.format.name.endswith("_pipe")
         self._reader = Reader(self._container, self._stream, self.tracks, live=self.live)
+        self._reader.patience = opening.OPEN_TIMEOUT if self._network else None
         self._untimed = bool(self._container.format.flags & _NO_TIMESTAMPS)
         self._time_base = Fraction(self._stream.time_base or 1)
         self._rate = rate_of(self._stream, guessed=self._untimed)
@@ -91,6 +108,7 @@ class MediaSource(Source):
         first = next(self._frames, None)
         if first is None:
             raise SourceError(f"cannot read {self.uri!r}: {self._reader.why_nothing()}")
+        self._reader.patience = self._read_timeout if self._network else None
         self._frames = chain([first], self._frames)
         self._describe(first)
 
@@ -104,7 +122,7 @@ class MediaSource(Source):
             sample_aspect_ratio=1 / aspect if self._sideways else aspect,
         )
         self._declared = declared_seconds(self._container, self._stream)
-        self.duration = min(filter(None, (self._declared, self._limit)), default=None)
+        self.duration = min(filter(None, (self._declared, self.limit)), default=None)
         cut = self.duration != self._declared
         if self.duration and not (self._network and self.live):
             counted = 0 if cut else self._stream.frames
@@ -112,18 +130,50 @@ class MediaSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         frames: Iterable[Frame] = self._frames
-        if self._limit is not None:
-            frames = self._limited(frames, Fraction(str(self._limit)))
-        if self.live and not self._network:
-            frames = paced(frames, lambda: self.interrupted)
+        if self.limit is not None:
+            frames = self._limited(frames, Fraction(str(self.limit)))
+        if self.live and self._delivery.at_once:
+            latest = _LATEST if self._network else math.inf
+            frames = paced(frames, lambda: self.interrupted, latest=latest)
         ended = False
         try:
             yield from self._attended(frames)
             ended = not self.interrupted
         finally:
             self._report(ended=ended)
-        if self._network and self._reader.failure is not None:
-            raise SourceError(f"source {self.uri!r} ended early: {_network_reason(self._reader.failure)}")
+        if self._network and self._reader.failure is not None and not self.interrupted:
+            raise SourceError(
+                f"source {self.uri!r} {self.fault} after {self.frames} frames; "
+                "raise --read-timeout or check the link"
+            )
+
+    @property
+    def complete(self) -> bool:
+        """What has been read is all there is: its end was known, and has been reached."""
+        return self._delivery.complete(self._reader, self._declared)
+
+    @property
+    def fault(self) -> str:
+        """How it ended, if it was not complete: words that follow its name."""
+        return fault_of(self._reader.failure, self._read_timeout)
+
+    @property
+    def grows(self) -> bool:
+        """It is a playlist that is still being written."""
+        return self._delivery.grows
+
+    def catch_up(self) -> None:
+        """Pass over the frames that piled up while the stream was opened: the next one is new."""
+        before, step = time.monotonic(), float(1 / (self._rate or 25))
+        begin: Fraction | None = None
+        for frame in self._frames:
+            begin = frame.time if begin is None else begin
+            if frame.captured - before > step / 2 or frame.time - begin > _PILE:
+                self._frames = chain([frame], self._frames)
+                return
+            before = frame.captured
+        else:
+            self._frames = iter([] if begin is None else [frame])
 
     def _limited(self, frames: Iterable[Frame], seconds: Fraction) -> Iterator[Frame]:
         """Stop `seconds` after the first frame, with all the sound up to there."""
@@ -143,12 +193,13 @@ class MediaSource(Source):
             untaken = untaken + 1 if len(self.tracks.packets) >= waiting else 0
             waiting = len(self.tracks.packets)
             self._reader.keeping = untaken < _UNTAKEN_LIMIT
+            self.frames += 1
             yield frame
 
     def _report(self, *, ended: bool) -> None:
         """Tell of damage; of frames missing at the end only if that was reached."""
-        whole = ended and self._limit is None and (not self._network or self._reader.segments is not None)
-        found = self._reader.findings(self._declared if whole else None)
+        whole = ended and self.limit is None and (not self._network or self._reader.segments is not None)
+        found = self._reader.findings(self._declared if whole else None, told=self._network)
         if self._timeline.repaired:
             found.append(f"timestamps that did not increase were moved: {self._timeline.repaired}")
         self.warnings += [f"{self.uri!r}: {finding}" for finding in found]
@@ -192,58 +243,3 @@ class MediaSource(Source):
         """Close the file or the connection; whoever goes on iterating finds the end."""
         self._reader.closed = True
         self._container.close()
-
-
-def _open(uri: str, path: Path | None, accel: HWAccel | None) -> InputContainer:
-    if path is not None:
-        return _open_file(path, redacted(uri), accel)
-    if uri == "-":
-        return _open_stdin(accel)
-    options = {"rtsp_flags": "prefer_tcp"} if uri.lower().startswith("rtsp") else {}
-    try:
-        return _read_with_av(uri, options=options, timeout=(_TIMEOUT, _TIMEOUT), hwaccel=accel)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        why = _network_reason(error)
-        if isinstance(error, av.InvalidDataError) and uri.partition("?")[0].lower().endswith(".m3u8"):
-            why = "none of the segments its playlist names can be read; check that they are on the server"
-        raise SourceError(f"cannot open {redacted(uri)!r}: {why}") from error
-
-
-def _open_file(path: Path, shown: str, accel: HWAccel | None) -> InputContainer:
-    if not path.exists():
-        raise SourceError(f"cannot open {shown!r}: {diagnosis.missing(path)}")
-    try:
-        # The prefix keeps names like `12:30.mp4` from being taken for a protocol.
-        return _read_with_av(f"file:{path}", hwaccel=accel)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(f"cannot open {shown!r}: {diagnosis.unreadable(path)}") from error
-
-
-def _open_stdin(accel: HWAccel | None) -> InputContainer:
-    if os.isatty(0):
-        raise SourceError(
-            "cannot read '-': standard input is a terminal; pipe a video into it or name a file"
-        )
-    try:
-        return _read_with_av("fd:", hwaccel=accel)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise SourceError(
-            "cannot read '-': no video format was found in standard input; an MP4 must be made for streaming "
-            "(-movflags faststart), or use mkv, webm, ts or y4m"
-        ) from error
-
-
-def _read_with_av(name: str, **options: Any) -> InputContainer:
-    # A title in a legacy encoding must not keep a file from opening; from PyAV 19 on it never does.
-    lenient: dict[str, Any] = {"metadata_errors": "replace"} if av.__version__.startswith("18.") else {}
-    container = av.open(name, "r", **{**options, **lenient})
-    assert isinstance(container, InputContainer)
-    return container
-
-
-def _network_reason(error: BaseException) -> str:
-    if isinstance(error, av.ProtocolNotFoundError):
-        return "this FFmpeg does not know the protocol; use http, https, rtsp, rtmp, udp or tcp"
-    if isinstance(error, av.ExitError):
-        return f"nothing came for {_TIMEOUT:.0f} s; check the address and the link"
-    return f"{reason(error)}; check the address and the link"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
@@ -31,12 +32,14 @@ class Reader:
     """Seconds; packets of the other tracks from there on are left out."""
     keeping = True
     """Whether packets of the other tracks are set aside at all."""
+    patience: float | None = None
+    """Seconds without a picture after which a stream counts as stalled, whatever else it sends."""
     closed = False
     """Set before the container is closed: reading on from a closed one would crash the process."""
 
     def __init__(self, container: InputContainer, stream: VideoStream, tracks: Tracks, *, live: bool) -> None:
-        self.failure: av.FFmpegError | None = None
-        """Why demuxing stopped before the end."""
+        self.failure: Exception | None = None
+        """Why demuxing stopped before the end; TimeoutError where nothing came."""
         self.segments = Segments() if container.format.name.startswith("hls") else None
         """How much of a playlist came; None where there is none."""
         self._splices = Splices()
@@ -58,6 +61,7 @@ class Reader:
     def pictures(self) -> Iterator[Timed]:
         """Yield every picture and whether it repeats the last good one in place of a damaged one."""
         good: av.VideoFrame | None = None
+        self._asked = time.monotonic()
         for picture in self._decoded():
             yield from self._repeats(good, self._losses.before(picture.pts))
             if picture.is_corrupt and good is not None:
@@ -68,6 +72,7 @@ class Reader:
             else:
                 good = picture
             yield picture, False
+            self._asked = time.monotonic()
         yield from self._repeats(good, self._losses.at_end())
 
     def _repeats(self, good: av.VideoFrame | None, lost: list[int | None]) -> Iterator[Timed]:
@@ -107,10 +112,16 @@ class Reader:
         while not self.closed:
             try:
                 packet = next(packets, None)
+            except av.ExitError:
+                self.failure = TimeoutError("nothing came")
+                return
             except av.FFmpegError as error:
                 self.failure = error
                 return
             if packet is None:
+                return
+            if self.patience is not None and time.monotonic() - self._asked > self.patience:
+                self.failure = TimeoutError("no picture came")
                 return
             if packet.pts is None and not packet.size:
                 continue  # a mark at the end of every track, to flush its decoder
@@ -158,8 +169,14 @@ class Reader:
         why = "it starts without a keyframe, is damaged or was cut short"
         return f"none of its {self._seen} frames could be decoded; {why}"
 
-    def findings(self, declared: float | None) -> list[str]:
-        """Say in one line each what was wrong so far; `declared` is how many seconds the header promised."""
+    @property
+    def length(self) -> float:
+        """Seconds of the stream read so far."""
+        return self._end - self._start
+
+    def findings(self, declared: float | None, *, told: bool = False) -> list[str]:
+        """Say in one line each what was wrong so far; `declared` is how many seconds the header promised.
+        With `told` somebody else says why reading stopped."""
         because = " (it is encrypted)" if self._encrypted else ""
         found = []
         if isinstance(self._decoder, CardDecoder) and self._decoder.failure is not None:
@@ -175,7 +192,9 @@ class Reader:
             found.append(f"timestamps jumped back {jumps}; what followed was moved to go on")
         if self._splices.beyond:
             found.append("timestamps centuries from zero were moved to where the picture was")
-        length = self._end - self._start
+        length = self.length
+        if self.failure is not None and told:
+            return found
         if self.failure is not None:
             found.append(f"reading stopped after {length:.1f} s: {reason(self.failure)}")
         elif declared is not None and self.segments is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -145,13 +146,15 @@ def wait_until(moment: float, stopped: Callable[[], bool]) -> bool:
     return False
 
 
-def paced(frames: Iterable[Frame], stopped: Callable[[], bool] = lambda: False) -> Iterator[Frame]:
+def paced(
+    frames: Iterable[Frame], stopped: Callable[[], bool] = lambda: False, *, latest: float = math.inf
+) -> Iterator[Frame]:
     """Let frames out in real time by their pts, the first at once, until `stopped` says so; let out is when
-    they count as captured."""
+    they count as captured. After one that is late by more than `latest` (s) the others wait as long as it."""
     start: tuple[float, Fraction] | None = None
     for frame in frames:
         now = time.monotonic()
-        if start is None:
+        if start is None or now - start[0] - float(frame.time - start[1]) > latest:
             start = (now, frame.time)
         due = start[0] + float(frame.time - start[1])
         if not wait_until(due, stopped):

@@ -20,6 +20,9 @@ PICTURES = frozenset(f".{name}" for name in _PICTURE_NAMES.split())
 VIDEOS = frozenset(f".{name}" for name in _VIDEO_NAMES.split())
 """Extensions of files that usually hold a video; only hints to the user depend on them."""
 
+READ_TIMEOUT = 5.0
+"""Seconds a network stream may take to send its next picture."""
+
 _LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "rtp", "udp", "tcp", "srt", "whep")
 _NETWORK = re.compile(rf"(?i)^(?:[a-z][a-z0-9+.-]+://|(?:{'|'.join(_LIVE)}):)")
 _NAMED = ("camera", "screen", "test", "demo")
