@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
@@ -40,6 +40,8 @@ class Turn:
     """Over which the content is spread."""
     silent: bool = False
     """Nothing comes afterwards, but the connection stays; else it is closed."""
+    begun: threading.Event = field(default_factory=threading.Event)
+    """Set when somebody has connected."""
 
 
 @contextmanager
@@ -54,6 +56,7 @@ def taking_turns(*turns: Turn) -> Iterator[str]:
                 connection, _ = server.accept()
             except OSError:
                 return
+            turn.begun.set()
             with connection, suppress(ConnectionError):
                 _send(connection, turn)
                 if turn.silent:
