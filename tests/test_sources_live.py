@@ -11,7 +11,7 @@ import pytest
 
 import streamseg
 from streamseg.backoff import Backoff
-from streamseg.errors import SourceError
+from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
 from streamseg.sources import open_source
 from streamseg.sources.base import Source
@@ -125,6 +125,13 @@ def test_a_broadcast_whose_server_dies_is_lost(tmp_path: Path) -> None:
         source = open_stream(f"{address}/{playlist.name}", backoff=SOON, read_timeout=0.5)
     with source:
         assert next(frame for frame in source if frame.absent)
+
+
+def test_a_broadcast_is_no_background(tmp_path: Path) -> None:
+    """It cannot start over, and would hold the pictures in front up."""
+    playlist, _ = _broadcast(tmp_path)
+    with serving(tmp_path) as address, pytest.raises(UsageError, match="is live; give a picture"):
+        streamseg.open_compositor(streamseg.effect("replace", background=f"{address}/{playlist.name}"))
 
 
 def _broadcast(folder: Path) -> tuple[Path, Callable[[], object]]:

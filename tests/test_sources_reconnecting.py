@@ -12,13 +12,15 @@ from threading import Thread
 
 import pytest
 
+import streamseg
 from streamseg.backoff import Backoff
 from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
 from streamseg.sources import open_source, opening
 from streamseg.sources.base import Source
 from streamseg.sources.reconnecting import open_stream
-from tests.clips import make_clip
+from streamseg.stats import Stats
+from tests.clips import make_clip, read_frames
 from tests.flashes import RATE, make_flashes
 from tests.servers import free_port
 from tests.serving import Turn, taking_turns
@@ -133,6 +135,33 @@ def test_sound_of_another_kind_is_left_out_and_said(talk: bytes, tmp_path: Path)
         frames = list(until_back(source))
     assert not frames[-1].absent
     assert any("audio track" in note and "was left out" in note for note in source.warnings)
+
+
+def test_pictures_of_another_size_and_format_go_on_in_the_same_file(talk: bytes, tmp_path: Path) -> None:
+    """A file keeps its size, an encoder its format: what comes after an outage is fitted into them."""
+    wide = tmp_path / "wide.ts"
+    make_clip(
+        wide, frames=50, rate=RATE, size=(200, 80), pixel_format="yuv422p", options={"g": "5", "bf": "0"}
+    )
+    out = tmp_path / "out.mkv"
+    with (
+        taking_turns(Turn(talk, 2), Turn(wide.read_bytes(), 2)) as address,
+        open_stream(address, backoff=SOON) as source,
+        streamseg.Segmenter("selfie", runtime="null") as segmenter,
+        streamseg.open_compositor(streamseg.effect("outline")) as compositor,
+    ):
+
+        def stop(stats: Stats) -> None:
+            if source.reconnects and stats.frames_in > 60:
+                source.interrupt()
+
+        report = streamseg.run(source, segmenter, compositor, [streamseg.open_sink(str(out))], watch=stop)
+    assert report.reconnects == 1
+    frames = read_frames(out)
+    assert len(frames) == report.frames_out
+    assert {(frame.width, frame.height, frame.format.name) for frame in frames} == {(160, 120, "yuv420p")}
+    luma = frames[-1].to_ndarray()[:120]
+    assert luma[:20].max() < 40 and luma[60].max() > 80, "black above, the picture in the middle"
 
 
 def test_the_pile_that_gathered_while_it_was_opened_is_passed_over(talk: bytes, tmp_path: Path) -> None:

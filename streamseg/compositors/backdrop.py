@@ -97,10 +97,11 @@ class Loop:
 
     def _start(self) -> Frame:
         """Open the source and return its first frame; what is live cannot start over."""
+        live = UsageError(
+            f"background {redacted(self._uri)!r} is live; give a picture, a video file or a colour"
+        )
         if is_live_uri(self._uri) or self._uri == "-":
-            raise UsageError(
-                f"background {redacted(self._uri)!r} is live; give a picture, a video file or a colour"
-            )
+            raise live
         if kind_of(self._uri) == "images" and (is_pattern(self._uri) or local_path(self._uri).is_dir()):
             raise UsageError(f"background {self._uri!r} is several pictures; name one of them, or a video")
         try:
@@ -108,6 +109,9 @@ class Loop:
         except StreamsegError as error:
             hint = f"; a background is a picture, a video or a colour such as {EXAMPLES}"
             raise type(error)(f"background: {reason(error)}{hint}") from error
+        if source.live:  # a playlist without an end
+            source.close()
+            raise live
         self._source = source
         self._frames: Iterator[Frame] = iter(source)
         first = self._read()
