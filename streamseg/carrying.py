@@ -90,7 +90,7 @@ class Alternating:
 
     def __call__(self, frame: Frame, setup: Setup) -> Matte:
         """Return the frame's matte."""
-        if not self.on:
+        if not self.on or frame.absent:
             self._setup = None
             return setup.segmenter(frame)
         if setup is not self._setup:  # what the last one found may mean something else

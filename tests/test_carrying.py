@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -126,6 +127,25 @@ def test_every_second_frame_is_the_networks() -> None:
         alternating(frames[0], Setup(segmenter, segmenter.choice, other))
         alternating(frames[0], setup)
         assert segmenter.seen == 17
+
+
+def test_nothing_is_carried_over_a_time_without_input() -> None:
+    """Absent frames have nobody in them, and the frame after them is the network's own."""
+    alternating = Alternating()
+    alternating.on = True
+    frame, _ = scene(100, 70)
+    with (
+        Counting("selfie", runtime="null") as segmenter,
+        streamseg.open_compositor(streamseg.effect("mask")) as compositor,
+    ):
+        setup = Setup(segmenter, segmenter.choice, compositor)
+        for count in (1, 2):  # an odd and an even number of frames before the outage
+            for _ in range(count):
+                assert alternating(frame, setup).alpha.any()
+            for _ in range(3):
+                assert not alternating(replace(frame, absent=True), setup).alpha.any()
+            assert alternating(frame, setup).alpha.any()
+        assert segmenter.seen == 1 + 3 + 1 + 0 + 3 + 1 + 1
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 31), (1920, 1080), (31, 500)])
