@@ -54,7 +54,7 @@ def test_a_long_run_survives_many_outages(tmp_path: Path) -> None:
     told = json.loads(report.read_text())
     assert told["reconnects"] == OUTAGES
     assert told["failures"] == []
-    assert told["duration_s"] == pytest.approx(SECONDS, abs=1)
+    assert told["duration_s"] == pytest.approx(SECONDS, abs=2)
     [recorded] = out.recorded.iterdir()
     _check_times(recorded)
     _check_sound(recorded)

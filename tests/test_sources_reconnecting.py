@@ -16,14 +16,14 @@ import streamseg
 from streamseg.backoff import Backoff
 from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
-from streamseg.sources import open_source, opening
+from streamseg.sources import media, open_source, opening
 from streamseg.sources.base import Source
 from streamseg.sources.reconnecting import open_stream
 from streamseg.stats import Stats
 from tests.clips import make_clip, read_frames
 from tests.flashes import RATE, make_flashes
 from tests.servers import free_port
-from tests.serving import Turn, taking_turns
+from tests.serving import Turn, serving, taking_turns
 
 SOON = Backoff(shortest=0.05, longest=0.2)
 
@@ -218,6 +218,48 @@ def test_a_server_that_accepts_and_says_nothing_is_tried_again(talk: bytes) -> N
         frames = list(until_back(source))
     assert source.reconnects == 1
     assert sum(frame.absent for frame in frames) > 2 * RATE
+
+
+def test_a_server_that_sends_something_else_is_tried_again(talk: bytes, tmp_path: Path) -> None:
+    """No video, or nothing that is media at all, is a failed attempt; at the start it is one line."""
+    make_flashes(tmp_path / "sound.ts", 2, pictures=0)
+    sound, page = Turn((tmp_path / "sound.ts").read_bytes()), Turn(b"<html>moved</html>" * 5000)
+    with (
+        taking_turns(Turn(talk, 1), sound, page, Turn(talk, 2)) as address,
+        open_stream(address, backoff=SOON) as source,
+    ):
+        assert list(until_back(source))
+        assert source.reconnects == 1
+    for turn, why in ((sound, "no frames"), (page, "invalid data")):
+        with taking_turns(turn) as address, pytest.raises(SourceError, match=why) as caught:
+            open_source(address)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_rate_that_cannot_be_meant_is_not_kept(talk: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a header counts 90000 frames a second, absent ones come 25 times a second."""
+    monkeypatch.setattr(media, "rate_of", lambda stream, guessed: Fraction(90_000))
+    with (
+        taking_turns(Turn(talk, 1)) as address,
+        open_stream(address, duration=4, backoff=Backoff(shortest=60, longest=60)) as source,
+    ):
+        absent = [frame.time for frame in source if frame.absent]
+    assert {later - sooner for sooner, later in pairwise(absent)} == {Fraction(1, 25)}
+
+
+def test_live_bytes_behind_http_are_reconnected_and_a_file_ends(talk: bytes, tmp_path: Path) -> None:
+    """With `live` an answer of no length that ends is a lost stream; one whose length is known has an end."""
+    (tmp_path / "talk.ts").write_bytes(talk)
+    header = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n"
+    with (
+        taking_turns(Turn(header + talk, 2)) as address,
+        open_stream(address.replace("tcp", "http"), live=True, backoff=SOON) as source,
+    ):
+        assert list(until_back(source))
+        assert source.reconnects == 1
+    with serving(tmp_path) as address, open_stream(f"{address}/talk.ts", live=True, backoff=SOON) as source:
+        assert not any(frame.absent for frame in source)
+        assert source.reconnects == 0
 
 
 def test_a_length_counts_time_without_input(talk: bytes) -> None:

@@ -142,10 +142,9 @@ class MediaSource(Source):
         finally:
             self._report(ended=ended)
         if self._network and self._reader.failure is not None and not self.interrupted:
-            raise SourceError(
-                f"source {self.uri!r} {self.fault} after {self.frames} frames; "
-                "raise --read-timeout or check the link"
-            )
+            stalled = isinstance(self._reader.failure, TimeoutError)
+            hint = "raise --read-timeout or check the link" if stalled else "check the link"
+            raise SourceError(f"source {self.uri!r} {self.fault} after {self.frames} frames; {hint}")
 
     @property
     def complete(self) -> bool:

@@ -24,6 +24,8 @@ from streamseg.sources.upright import copied
 from streamseg.sources.uris import READ_TIMEOUT
 
 _FALLBACK_RATE = Fraction(25)
+_FASTEST_RATE = 120
+"""Frames a second; a header that says more, such as 90000, means its clock."""
 
 _GRACE = 1.0
 """Seconds in which a playlist may turn out to be finished before black frames come."""
@@ -110,7 +112,8 @@ class ReconnectingSource(Source):
         self._relay.connect(first.tracks, Fraction(0), None)
         self.tracks = self._relay.tracks
         self._shift = Fraction(0)
-        self._step = 1 / (self.video.rate or _FALLBACK_RATE)
+        rate = self.video.rate or _FALLBACK_RATE
+        self._step = 1 / (rate if 1 <= rate <= _FASTEST_RATE else _FALLBACK_RATE)
         self._last = _Place()
         self._frames = 0
         """Read so far."""
