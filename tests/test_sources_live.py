@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
 from streamseg.sources import open_source
 from streamseg.sources.base import Source
+from streamseg.sources.media import MediaSource
 from streamseg.sources.reconnecting import open_stream
 from streamseg.stats import Stats
 from tests.commandline import Cli
@@ -125,6 +127,16 @@ def test_a_broadcast_whose_server_dies_is_lost(tmp_path: Path) -> None:
         source = open_stream(f"{address}/{playlist.name}", backoff=SOON, read_timeout=0.5)
     with source:
         assert next(frame for frame in source if frame.absent)
+
+
+def test_nothing_of_a_broadcast_is_passed_over(tmp_path: Path) -> None:
+    """Its segments are no pile: a new connection begins with the first of them, too."""
+    playlist, _ = _broadcast(tmp_path)
+    with serving(tmp_path) as address, MediaSource(f"{address}/{playlist.name}") as source:
+        source.catch_up()
+        times = [frame.time for frame, _ in zip(source, range(3), strict=False)]
+    assert [time - times[0] for time in times] == [Fraction(index, RATE) for index in range(3)]
+    assert times[0] < 2
 
 
 def test_a_broadcast_is_no_background(tmp_path: Path) -> None:

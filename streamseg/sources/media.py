@@ -162,7 +162,10 @@ class MediaSource(Source):
         return self._delivery.grows
 
     def catch_up(self) -> None:
-        """Pass over the frames that piled up while the stream was opened: the next one is new."""
+        """Pass over the frames that piled up while the stream was opened: the next one is new. Those of a
+        playlist or a file lie there for longer, and are let out in time."""
+        if self._delivery.at_once:
+            return
         before, step = time.monotonic(), float(1 / (self._rate or 25))
         begin: Fraction | None = None
         for frame in self._frames:
