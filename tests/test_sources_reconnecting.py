@@ -18,6 +18,7 @@ from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
 from streamseg.sources import media, open_source, opening
 from streamseg.sources.base import Source
+from streamseg.sources.reader import Reader
 from streamseg.sources.reconnecting import open_stream
 from streamseg.stats import Stats
 from tests.clips import make_clip, read_frames
@@ -206,6 +207,19 @@ def test_an_interrupt_ends_the_wait_for_the_next_attempt(talk: bytes) -> None:
         assert not list(frames)
         assert time.monotonic() - begin < 5
     assert "not reconnected after" in source.warnings[-1]
+
+
+@pytest.mark.parametrize("duration", [None, 0.3])
+def test_what_a_connection_found_is_told_however_it_ends(
+    talk: bytes, monkeypatch: pytest.MonkeyPatch, duration: float | None
+) -> None:
+    """Damage is noted also of a run that is interrupted or as long as was asked."""
+    monkeypatch.setattr(Reader, "findings", lambda self, declared, told: ["2 damaged frames were replaced"])
+    with taking_turns(Turn(talk, 1)) as address, open_stream(address, duration=duration) as source:
+        for index, _ in enumerate(source):
+            if index == 10:
+                source.interrupt()
+    assert source.warnings == [f"{source.uri!r}: 2 damaged frames were replaced"]
 
 
 def test_a_server_that_accepts_and_says_nothing_is_tried_again(talk: bytes) -> None:

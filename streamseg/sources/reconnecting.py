@@ -117,7 +117,7 @@ class ReconnectingSource(Source):
         self._last = _Place()
         self._frames = 0
         """Read so far."""
-        self._note(*first.warnings, *self._relay.notes)
+        self._note(*self._relay.notes)
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._lasting():
@@ -140,7 +140,10 @@ class ReconnectingSource(Source):
     def _lasting(self) -> Iterator[Frame]:
         """Yield frames until the stream is complete; raise SourceError where it cannot be had back."""
         while True:
-            yield from self._connected()
+            try:
+                yield from self._connected()
+            finally:
+                self._note(*self._connection.warnings)
             if self.interrupted or self._connection.complete:
                 return
             again = yield from self._bridged(self._connection.fault)
@@ -172,7 +175,6 @@ class ReconnectingSource(Source):
         lost = f"source {self.uri!r} {fault} after {self._frames} frames"
         growing, since = self._connection.grows, time.monotonic()
         self._connection.close()
-        self._note(*self._connection.warnings)
         self._say(f"{lost}; reconnecting")
         with Attempts(self._connect, self._backoff, at_once=growing) as attempts:
             for frame in self._absent(after=_GRACE if growing else 0.0):

@@ -36,7 +36,7 @@ class Relay:
         self._known = {index: _kind(stream) for index, stream in copies.items()}
         self._copies = copies
         self._reached: dict[int, Fraction] = {}
-        """Seconds at which the last packet of each track ended."""
+        """Seconds at which the last packet of each track is, in the tracks."""
         self._shift = Fraction(0)
         self._begin: Fraction | None = None
         self.until: Fraction | None = None
@@ -105,7 +105,7 @@ def _copied(tracks: Tracks, notes: list[str]) -> tuple[OutputContainer, dict[int
 
 
 def _copy(container: OutputContainer, stream: Stream) -> Stream:
-    copy: Stream = container.add_stream_from_template(stream)
+    copy: Stream = container.add_stream_from_template(stream, opaque=True)  # needs no encoder
     copy.metadata.update(stream.metadata)
     copy.disposition = stream.disposition
     return copy
