@@ -195,6 +195,13 @@ def test_without_reconnecting_a_close_is_an_end_and_silence_an_error(talk: bytes
             list(source)
 
 
+def test_a_stream_that_is_not_to_be_live_ends_with_its_connection(talk: bytes) -> None:
+    """`live=False`: every frame is read, and none comes without input."""
+    with taking_turns(Turn(talk, 1)) as address, open_source(address, live=False) as source:
+        assert [frame.absent for frame in source] == [False] * 2 * RATE
+        assert not source.live
+
+
 def test_an_interrupt_ends_the_wait_for_the_next_attempt(talk: bytes) -> None:
     """Nobody waits for the end of a delay of half a minute."""
     with taking_turns(Turn(talk, 1)) as address:
