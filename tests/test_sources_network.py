@@ -48,11 +48,12 @@ def test_unreachable_addresses(uri: str, message: str) -> None:
         open_source(uri)
 
 
-def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scheme", ["tcp", "rtsp", "rtmp", "rtmps", "http", "https"])
+def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     """A server that accepts but sends nothing does not hold the program for ever."""
     monkeypatch.setattr(opening, "OPEN_TIMEOUT", 0.2)
     with (
         taking_turns(Turn(silent=True)) as address,
         pytest.raises(SourceError, match="nothing came for 0 s; check the address"),
     ):
-        open_source(address)
+        open_source(address.replace("tcp", scheme))

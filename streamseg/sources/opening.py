@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,11 @@ def open_container(uri: str, path: Path | None, accel: HWAccel | None, read_time
     if uri == "-":
         return _open_stdin(accel)
     options = _OPTIONS.get(uri.partition(":")[0].lower(), {})
+    end = time.monotonic() + OPEN_TIMEOUT
     try:
         return _read_with_av(uri, options=options, timeout=(OPEN_TIMEOUT, read_timeout), hwaccel=accel)
     except (av.FFmpegError, OSError, ValueError) as error:
-        why = _network_reason(error)
+        why = _network_reason(error, in_time=time.monotonic() < end)
         if isinstance(error, av.InvalidDataError) and uri.partition("?")[0].lower().endswith(".m3u8"):
             why = "none of the segments its playlist names can be read; check that they are on the server"
         raise SourceError(f"cannot open {redacted(uri)!r}: {why}") from error
@@ -73,9 +75,9 @@ def _read_with_av(name: str, **options: Any) -> InputContainer:
     return container
 
 
-def _network_reason(error: BaseException) -> str:
+def _network_reason(error: BaseException, *, in_time: bool) -> str:
     if isinstance(error, av.ProtocolNotFoundError):
         return "this FFmpeg does not know the protocol; use http, https, rtsp, rtmp, udp or tcp"
-    if isinstance(error, av.ExitError):
+    if isinstance(error, av.ExitError) or not in_time:  # RTSP calls an answer that was cut off invalid
         return f"nothing came for {OPEN_TIMEOUT:.0f} s; check the address and the link"
     return f"{reason(error)}; check the address and the link"
