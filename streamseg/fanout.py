@@ -14,6 +14,7 @@ import av
 
 from streamseg.errors import SinkClosed, SinkError, UsageError
 from streamseg.frame import Frame
+from streamseg.sinks.apart import Apart
 from streamseg.sinks.base import Sink
 from streamseg.sources.base import Source
 from streamseg.stats import Stats
@@ -21,10 +22,17 @@ from streamseg.stats import Stats
 
 class FanOut:
     """Writes each frame to every sink. Leaving the `with` block after `finish` or `keep` closes them,
-    otherwise aborts them."""
+    otherwise aborts them.
 
-    def __init__(self, sinks: Sequence[Sink], stats: Stats) -> None:
-        self._open = list(sinks)
+    Streams run on threads of their own. Where others must not wait for one, because the source is live or
+    there are more sinks, it loses the frames it has no time for.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], stats: Stats, *, live: bool = False) -> None:
+        several = len(sinks) > 1
+        self._apart = [Apart(sink, leaky=live or (several and sink.realtime)) for sink in sinks if sink.apart]
+        apart = iter(self._apart)
+        self._open = [next(apart) if sink.apart else sink for sink in sinks]
         self._stats = stats
         self._started = False
         self._keep = False
@@ -34,6 +42,16 @@ class FanOut:
     def paces(self) -> bool:
         """Some sink shows frames to a person, so they should come at their own speed."""
         return any(sink.paces for sink in self._open)
+
+    @property
+    def realtime(self) -> bool:
+        """Some sink is played as it arrives, so frames should be sent at their own speed."""
+        return any(sink.realtime for sink in self._open)
+
+    @property
+    def stuck(self) -> bool:
+        """A stream is left behind whose server does not answer."""
+        return any(sink.stuck for sink in self._apart)
 
     def interrupt(self) -> None:
         """Wait for nobody any more who does not read. Safe in a signal handler."""
@@ -89,6 +107,7 @@ class FanOut:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._open.sort(key=lambda sink: isinstance(sink, Apart))  # no file waits for a stream
         if self._keep:
             self._each(_close)
             return

@@ -1,6 +1,6 @@
-"""All threads and locks: Handoff, the boundary between two stages; Stages, which owns a run's threads; Job,
-work in the background; Repeater, for those who always expect something; OneAtATime, for callers who take
-turns."""
+"""All threads and locks: Handoff, the boundary between two stages; Stages, which owns a run's threads;
+Worker, a thread at the end of the line; Job, work in the background; Repeater, for those who always expect
+something; OneAtATime, for callers who take turns."""
 
 from __future__ import annotations
 
@@ -31,10 +31,15 @@ class Handoff(Generic[T]):
     """A short queue between two threads. Full, it makes the producer wait, or, if leaky, drops its oldest
     item."""
 
-    def __init__(self, *, depth: int = 1, leaky: bool = False) -> None:
+    def __init__(
+        self, *, depth: int = 1, leaky: bool = False, merge: Callable[[T, T], T] | None = None
+    ) -> None:
+        """`merge(dropped, following)` gives what takes the place of the two; without it only the following
+        one stays."""
         self._items: deque[T] = deque()
         self._depth = depth
         self._leaky = leaky
+        self._merge = merge
         self._changed = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
@@ -47,10 +52,12 @@ class Handoff(Generic[T]):
                 self._changed.wait()
             if self._closed:
                 raise HandoffClosed
-            if len(self._items) >= self._depth:
-                self._items.popleft()
-                self.dropped += 1
             self._items.append(item)
+            if len(self._items) > self._depth:
+                dropped = self._items.popleft()
+                self.dropped += 1
+                if self._merge is not None:
+                    self._items[0] = self._merge(dropped, self._items[0])
             self._changed.notify_all()
 
     def ready(self, seconds: float) -> bool:
@@ -172,6 +179,64 @@ class OneAtATime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+
+class Worker(Generic[T]):
+    """A thread that takes items from a short boundary and works them off, and whatever its work raises is
+    raised to whoever gives it the next one."""
+
+    def __init__(
+        self,
+        work: Callable[[T], None],
+        end: Callable[[], None],
+        *,
+        name: str,
+        depth: int,
+        leaky: bool = False,
+        merge: Callable[[T, T], T] | None = None,
+    ) -> None:
+        """Begin. `end` is called on the thread after the last item, or after the one that failed."""
+        self._work, self._end = work, end
+        self._boundary: Handoff[T] = Handoff(depth=depth, leaky=leaky, merge=merge)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name=f"streamseg-{name}")
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """Items that were not worked off because newer ones came."""
+        return self._boundary.dropped
+
+    def put(self, item: T) -> None:
+        """Pass an item on."""
+        try:
+            self._boundary.put(item)
+        except HandoffClosed:
+            raise self._error or HandoffClosed from None
+
+    def finish(self, seconds: float) -> bool:
+        """Let it work off what it has, and end; wait so long for that and tell whether it has ended."""
+        self._boundary.close()
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            return False
+        if self._error is not None:
+            raise self._error
+        return True
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._work(self._boundary.get())
+        except HandoffClosed:
+            pass
+        except BaseException as error:
+            self._error = error
+            self._boundary.close()
+        try:
+            self._end()
+        except BaseException as error:
+            self._error = self._error or error
 
 
 class Job(Generic[T]):

@@ -45,11 +45,12 @@ def run(
 
     A library that waits for a silent network, pipe or camera cannot be interrupted; a stop waits with it.
     With `patience`, for so many seconds: if `control.stuck` then, the source must not be touched any more;
-    all that is left is to end the process.
+    all that is left is to end the process. Streams out run on threads of their own, are waited for at their
+    end for a while, and leave `control.stuck` behind too.
     """
     control = control or Control()
     stats = stats or Stats()
-    outputs = FanOut(sinks, stats)
+    outputs = FanOut(sinks, stats, live=source.live)
     with outputs, single_threaded_opencv(), Stages(patience=patience) as stages, ExitStack() as leaving:
         leaving.callback(source.interrupt)  # or a source that waits would keep the stages from ending
 
@@ -70,8 +71,9 @@ def run(
         finished = stages.prefetch(
             composited(found, control, stats), name="effect", leaky=source.live, idle=idle
         )
+        wait = (outputs.paces or outputs.realtime) and not source.live
         try:
-            for frame in control.paced(finished, outputs.idle, wait=outputs.paces and not source.live):
+            for frame in control.paced(finished, outputs.idle, wait=wait):
                 outputs.write(source, frame)
                 stats.frames_dropped = stages.dropped + stats.frames_left_out
                 control.shown(frame)
@@ -84,7 +86,7 @@ def run(
             outputs.keep()
             raise
         outputs.finish(source, interrupted=control.stopped)
-    control.stuck = stages.running
+    control.stuck = stages.running or outputs.stuck
     return report(source, control, sinks, stats)
 
 
@@ -174,6 +176,7 @@ def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats
         frames_in=stats.frames_in,
         frames_out=stats.frames_out,
         frames_dropped=stats.frames_dropped,
+        sinks_dropped=[sink.dropped for sink in sinks],
         frames_repaired=stats.frames_repaired,
         frames_failed=stats.frames_failed,
         frames_absent=stats.frames_absent,
@@ -193,7 +196,7 @@ def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats
         audio=next((kind for kind in ("copied", "encoded") if kind in sounds), "none"),
         av_offset_ms=max(shifts, key=abs, default=None),
         peak_rss_mb=peak_rss_mb(),
-        reconnects=source.reconnects,
+        reconnects=source.reconnects + sum(sink.reconnects for sink in sinks),
         failures=stats.failures,
         sinks_failed=stats.sinks_failed,
         notes=[*source.warnings, *notes_of(sinks)],

@@ -145,6 +145,7 @@ class Report:
     frames_in: int
     frames_out: int
     frames_dropped: int
+    sinks_dropped: list[int]
     frames_repaired: int
     frames_failed: int
     frames_absent: int

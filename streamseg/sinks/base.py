@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from streamseg.backoff import Backoff
 from streamseg.frame import Frame, Tracks, VideoFormat
 
 if TYPE_CHECKING:
@@ -41,6 +42,16 @@ class Destination:
     """How many frames will come, where that is known."""
     shared: bool = False
     """Other sinks get the same encoding: what this one has no use for is left out and noted, not refused."""
+    live: bool = False
+    """The frames come from a live source: there is no end to wait for."""
+    realtime: bool = True
+    """A stream is sent at its own speed, not as fast as can be."""
+    backoff: Backoff = field(default_factory=Backoff)
+    """When a stream that was lost is tried again."""
+    timeout: float = 5.0
+    """Seconds a server may take nothing before it counts as lost."""
+    say: Callable[[str], None] = lambda _line: None
+    """Told, in one line each, what somebody who watches the run should know at once."""
 
 
 class Sink(ABC):
@@ -68,6 +79,16 @@ class Sink(ABC):
     sound."""
     paces: bool = False
     """Shows frames to a person: a file should be shown at its own speed."""
+    realtime: bool = False
+    """Who receives it plays it as it comes: a file should be sent at its own speed."""
+    apart: bool = False
+    """It may wait for others at any time: it gets a thread of its own."""
+    waits: bool = False
+    """Set by a run before `start`: frames wait for this sink, so it should rather wait than lose one."""
+    dropped: int = 0
+    """Frames it was given and did not pass on."""
+    reconnects: int = 0
+    """How often it was connected again."""
     interrupted: bool = False
     """The run shall end: what has been begun is finished, unless somebody keeps it from that."""
     notes: list[str]
