@@ -101,12 +101,13 @@ class Listener:
     `drop` ends the connection that stands, `leave` all of it; a context manager that leaves nothing behind.
     """
 
-    def __init__(self, *, stalled: bool = False) -> None:
+    def __init__(self, *, stalled: bool = False, small: bool = False) -> None:
+        """`small`: it can be sent little before it has read what was sent."""
         self.stalled = stalled
         self.received: list[bytearray] = []
         """One for each connection."""
         self._socket = socket.create_server(("127.0.0.1", 0))
-        if stalled:  # full after a few packets
+        if small:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.settimeout(0.02)
         self._connection: socket.socket | None = None

@@ -48,7 +48,8 @@ test:640x480@30,10s  demo:                   a drawn figure, a moving portrait
         """
 out.mp4  .mkv .webm .mov .gif .png .jpg ...  a file, as its extension says
 masks/  out/%05d.png                         a folder, numbered pictures
-rtmp://...  udp://...                        a stream
+rtmp://...  rtsp: udp: tcp: http:            a stream
+live/index.m3u8  http://.../index.m3u8       HLS: a folder, a stream
 window  window:2  vcam:                      a window, a virtual camera
 -  null:                                     standard output, nothing
 """,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from streamseg.backoff import Backoff
 from streamseg.cli import COMMANDS
 from streamseg.cli.help import started
 from streamseg.cli.progress import say
@@ -16,6 +17,7 @@ from streamseg.models import find_model
 from streamseg.segmenter import Segmenter
 from streamseg.settings import SETTINGS, Refusal, Settings
 from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
+from streamseg.sinks.address import told
 from streamseg.sources import Source, open_source
 from streamseg.sources.uris import is_network, local_path
 
@@ -77,6 +79,7 @@ class Request:
             raise UsageError("--control reads commands from standard input, so SOURCE cannot be '-' as well")
         if uri in COMMANDS and not Path(uri).exists():
             raise UsageError(f"cannot open {uri!r}: no such file; the command of that name: {started(uri)}")
+        sends = any(is_network(sink) for sink in self.sinks)  # to streams out it means as much
         return open_source(
             uri,
             live=self.live,
@@ -85,7 +88,7 @@ class Request:
             fps=self.fps,
             hwaccel=self.hwaccel,
             read_timeout=self.read_timeout,
-            reconnect=self.reconnect,
+            reconnect=self.reconnect if is_network(uri) or not sends else None,
             say=None if self.quiet else say,
         )
 
@@ -100,8 +103,13 @@ class Request:
             refine=settings.refine,
             smooth=settings.smooth,
             threads=self.threads,
-            say=(lambda _line: None) if self.quiet else say,
+            say=self.tell,
         )
+
+    def tell(self, line: str) -> None:
+        """Say something while the run goes on, unless it shall be quiet."""
+        if not self.quiet:
+            say(line)
 
     def open_sinks(self, source: Source) -> list[Sink]:
         """Open what is to be written; no sink may write what the source reads or another sink writes."""
@@ -109,9 +117,10 @@ class Request:
         sinks: list[Sink] = []
         uris = self.sinks or (default_sink(),)
         for index, uri in enumerate(uris):
-            self.spare(f"output {uri!r}", uri)
+            output = f"output {told(uri)!r}"
+            self.spare(output, uri)
             if any(same_file(uri, other) for other in uris[:index]):
-                raise UsageError(f"output {uri!r} is given twice; give each -o a name of its own")
+                raise UsageError(f"{output} is given twice; give each -o a name of its own")
             sinks.append(
                 open_sink(
                     uri,
@@ -120,6 +129,10 @@ class Request:
                     inputs=source.paths,
                     expected_frames=source.expected_frames,
                     shared=len(uris) > 1,
+                    live=source.live,
+                    realtime=self.live is not False,
+                    backoff=Backoff(attempts=self.reconnect),
+                    say=self.tell,
                 )
             )
         check_encoding(encoding, sinks)

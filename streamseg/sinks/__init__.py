@@ -7,18 +7,24 @@ encoder makes that and how it is set up, `pixels` which pixel format it gets and
 `geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names,
 `pipes` waits for no reader that stalls. `window` shows what `display` makes of frames. `vcam` feeds a virtual
 camera: `loopback` says which there are on Linux, `camera_pictures` makes the pictures it takes.
+
+`network` is a stream that outlives its connections; `connections` has one for each protocol, `push` those by
+HTTP, which `upload` speaks; `streaming` keeps bitrates in bounds. Streams run on threads of their own
+(`apart`). `hls` makes a playlist in a folder.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
 
-from streamseg.errors import SinkError, UsageError, reason, redacted
+from streamseg.backoff import Backoff
+from streamseg.errors import SinkError, UsageError, reason
+from streamseg.sinks.address import told
 from streamseg.sinks.base import Destination, Encoding, Sink
 
 __all__ = ["Encoding", "Sink", "check_encoding", "open_sink"]
@@ -33,13 +39,15 @@ _SINKS = {
     "vcam": "streamseg.sinks.vcam:VirtualCameraSink",
     "stdout": "streamseg.sinks.stdout:StdoutSink",
     "network": "streamseg.sinks.network:NetworkSink",
+    "hls": "streamseg.sinks.hls:HlsSink",
     "null": "streamseg.sinks.null:NullSink",
 }
 """Kind of sink to module and class, imported on use; each is made from a Destination."""
 
 _DEFAULTS = Encoding()
+_FOR_EVER = Backoff()
 
-_PROTOCOLS = ("rtmp", "rtmps", "rtsp", "udp", "tcp")
+_PROTOCOLS = ("rtmp", "rtmps", "rtsp", "udp", "tcp", "http", "https")
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+):", re.IGNORECASE)
 _DEVICE = re.compile(r"/dev/video\d+")
@@ -54,14 +62,21 @@ def open_sink(
     inputs: Sequence[str] = (),
     expected_frames: int | None = None,
     shared: bool = False,
+    live: bool = False,
+    realtime: bool = True,
+    backoff: Backoff = _FOR_EVER,
+    timeout: float = 5.0,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Sink:
     """Return the sink `uri` stands for, checked but with nothing created yet.
 
     `inputs` are the files the source reads: no sink may overwrite them, whatever `overwrite` says. `encoding`
     is for sinks that encode video; the others ignore it (see `check_encoding`). `expected_frames` lets a sink
     for a single picture refuse a video. `shared`: other sinks get the same `encoding`, so options that mean
-    nothing to this one's encoder are left out with a note. Raises UsageError for what makes no sense and
-    SinkError for what cannot be written.
+    nothing to this one's encoder are left out with a note. `live`: the source has no end. A stream is sent at
+    its own speed unless `realtime` is False; when its server takes nothing for `timeout` seconds or is lost,
+    it is connected again as `backoff` says, and `say` gets a line about it. Raises UsageError for what makes
+    no sense and SinkError for what cannot be written.
     """
     uri = fspath(uri)
     destination = Destination(
@@ -71,6 +86,11 @@ def open_sink(
         inputs=tuple(inputs),
         expected_frames=expected_frames,
         shared=shared,
+        live=live,
+        realtime=realtime,
+        backoff=backoff,
+        timeout=timeout,
+        say=say,
     )
     return _class_for(uri)(destination)  # type: ignore[call-arg]  # every kind is made from a Destination
 
@@ -115,7 +135,7 @@ def _kind_of_scheme(scheme: str, uri: str) -> str:
     known = "a file, a folder, out/%05d.png, window, vcam:, null:, - and " + ", ".join(
         f"{each}:" for each in _PROTOCOLS
     )
-    raise UsageError(f"nothing can be written to {redacted(uri)!r}; possible are {known}")
+    raise UsageError(f"nothing can be written to {told(uri)!r}; possible are {known}")
 
 
 def _kind_of_path(uri: str) -> str:
@@ -129,4 +149,4 @@ def _kind_of_path(uri: str) -> str:
         return "folder"
     if extension in _PICTURES:
         return "sequence" if _NUMBERED.search(path.name) else "picture"
-    return "gif" if extension == ".gif" else "media"
+    return {".gif": "gif", ".m3u8": "hls"}.get(extension, "media")

@@ -58,9 +58,9 @@ _LOSSLESS = {
 """Options with which an encoder that can also lose something does not."""
 
 _NVENC_LIVE = {"tune": "ull", "zerolatency": "1", "delay": "0", "bf": "0", "forced-idr": "1"}
+_X26X_LIVE = {"tune": "zerolatency", "forced-idr": "1"}
 _WITHOUT_DELAY = {
-    "libx264": {"tune": "zerolatency"},
-    "libx265": {"tune": "zerolatency"},
+    **dict.fromkeys(("libx264", "libx264rgb", "libx265"), _X26X_LIVE),
     **dict.fromkeys(("h264_nvenc", "hevc_nvenc", "av1_nvenc"), _NVENC_LIVE),
     "h264_qsv": {"async_depth": "1", "bf": "0", "forced_idr": "1"},
     "h264_amf": {"usage": "ultralowlatency", "bf": "0", "forced_idr": "1"},
@@ -177,9 +177,8 @@ def usable(encoding: Encoding, attempt: Callable[[Encoding], object]) -> tuple[E
 
 
 def without_delay(encoder: Encoder) -> Encoder:
-    """Return the encoder set to give each picture out at once, and a keyframe every 60 pictures."""
-    options = _WITHOUT_DELAY.get(encoder.name)
-    return encoder if options is None else replace(encoder, options={**encoder.options, **options, "g": "60"})
+    """Return the encoder set to give each picture out at once, and a keyframe where one is ordered."""
+    return replace(encoder, options={**encoder.options, **_WITHOUT_DELAY.get(encoder.name, {})})
 
 
 def lossless_encoder(encoding: Encoding, usual: str) -> Encoder:

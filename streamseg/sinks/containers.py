@@ -50,10 +50,17 @@ class Container:
     """It notes the range of colours, whatever the codec."""
     b_frames: bool = True
     live: bool = False
-    """Somebody watches while it is written: no delay in the encoder."""
+    """Somebody watches while it is written: no delay in the encoder, and a limit to its bitrate."""
+    keyframe_seconds: int | None = None
+    """Seconds from one keyframe to the next; None leaves them to the encoder."""
+    global_header: bool = False
+    """What a decoder needs stands before the pictures, which the muxer in front of it would not know."""
     iso: bool = False
     """MP4 and its kin: the sample aspect ratio is stored whatever the codec, a late start as an edit list."""
 
+
+KEYFRAME_SECONDS = 2
+"""Of streams; what Twitch, YouTube and HLS players ask for: whoever joins waits no longer than that."""
 
 _EVEN_BEFORE_ZERO = {"avoid_negative_ts": "disabled"}
 """Otherwise these muxers would shift everything for the sake of one packet of encoder delay. MPEG-TS counts
@@ -143,7 +150,7 @@ def container_for(extension: str) -> Container:
     try:
         return CONTAINERS[extension.lower()]
     except KeyError:
-        known = " ".join([*CONTAINERS, ".gif", ".png .jpg .webp .bmp .tiff"])
+        known = " ".join([*CONTAINERS, ".m3u8 .gif", ".png .jpg .webp .bmp .tiff"])
         raise UsageError(
             f"nothing is known about files ending in {extension!r}; known are: {known}"
         ) from None

@@ -24,13 +24,13 @@ from streamseg.sinks.codecs import (
     lossless_encoder,
     pixel_formats,
     usable,
-    without_delay,
 )
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
 from streamseg.sinks.hardware import in_hardware
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format, lost_range
+from streamseg.sinks.streaming import streamed
 from streamseg.sinks.tracks import TrackWriter, chapters_until, clean, describe, silent, sound_begins
 from streamseg.sinks.video import VideoTrack
 
@@ -155,6 +155,8 @@ class MediaSink(Sink):
 
     def _video_track(self, video: VideoFormat, first: Frame) -> VideoTrack:
         encoder, format_name = self._choose(first.picture)
+        if self._spec.live:
+            encoder = streamed(encoder, first.size, video.rate, asked=self._encoding.bitrate)
         convert = Conversion(first.picture, format_name, encoder.name, tagging=self._spec.tagging)
         self.notes += lost_range(first.picture, format_name, self._spec.format, encoder.name)
         return VideoTrack(self._spec, encoder, convert, video, first, sound=sound_begins(self._source))
@@ -182,7 +184,7 @@ class MediaSink(Sink):
             raise UsageError(
                 f"codec {encoder.name!r} cannot hold transparency; use prores or png in .mov, vp9 in .webm"
             )
-        return without_delay(encoder) if self._spec.live else encoder, format_name
+        return encoder, format_name
 
     def _leave_out(self, attempt: Callable[[Encoding], object]) -> None:
         """Keep of an encoding that other sinks have too what `attempt` takes, and note what it refuses."""
@@ -197,14 +199,7 @@ class MediaSink(Sink):
         options = dict(self._spec.options)
         if self._spec.iso:
             options["movie_timescale"] = str(_common_timescale(self._video, tracks))
-        self._pipe = writer_to(self._address, lambda: self.interrupted)
-        self._container = container = av.open(
-            self._pipe or self._address,
-            "w",
-            self._spec.format,
-            container_options=options,
-            buffer_size=AT_ONCE,
-        )
+        self._container = container = self._muxer(options)
         container.metadata.update(
             {key: clean(text) for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
         )
@@ -213,6 +208,17 @@ class MediaSink(Sink):
             describe(self._video.stream, tracks.picture)
         self._tracks = TrackWriter(container, self._spec, tracks, self._video.clock.shift)
         container.start_encoding()
+
+    def _muxer(self, options: dict[str, str]) -> OutputContainer:
+        """Open what pictures and sound are muxed into."""
+        self._pipe = writer_to(self._address, lambda: self.interrupted)
+        return av.open(
+            self._pipe or self._address,
+            "w",
+            self._spec.format,
+            container_options=options,
+            buffer_size=AT_ONCE,
+        )
 
     def _write_chapters(self, container: OutputContainer) -> None:
         """In the trailer, when the end of the picture is known: a later chapter would lengthen the file."""

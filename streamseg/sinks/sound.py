@@ -27,6 +27,8 @@ USUAL_LAYOUTS = {
 }  # fmt: skip
 """What a number of channels means where nothing else is said: as FFmpeg's resampler takes it."""
 
+_GLOBAL_HEADER = int(av.codec.context.Flags.global_header)
+
 _LARGEST_DRIFT = Fraction(1, 100)
 """Seconds by which decoded sound may leave its sample clock (containers round) before that is set anew."""
 
@@ -47,6 +49,8 @@ class EncodedTrack:
         self.stream = cast(AudioStream, container.add_stream(encoder, rate=rate))
         self._encoder = self.stream.codec_context
         self._encoder.layout = layout
+        if spec.global_header:
+            self._encoder.flags |= _GLOBAL_HEADER
         if not encoder.startswith("pcm"):
             self._encoder.bit_rate = _BIT_RATE_PER_CHANNEL * self._encoder.channels
         self._shift = shift

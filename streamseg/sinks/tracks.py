@@ -26,6 +26,10 @@ _SAME_TIME_TWICE = ("matroska", "webm", "flv")
 """Containers that count so coarsely that two packets may share a time."""
 
 
+_SEGMENTS = {"hls": "mpegts"}
+"""What the files of a format are that is more than one file."""
+
+
 class Track(Protocol):
     """One stream on its way out."""
 
@@ -171,7 +175,10 @@ class CopiedTrack:
         times = self._times(packet)
         if times is None:
             return
-        copy: av.Packet[Any] = av.Packet(packet)  # type: ignore[arg-type]  # it takes any buffer
+        copy: av.Packet[Any] = av.Packet(
+            packet.size
+        )  # memory of FFmpeg's own: freeing another's needs Python
+        copy.update(packet)  # type: ignore[arg-type]  # it takes any buffer
         copy.stream, copy.time_base = self.stream, _tick(self.stream)
         copy.dts, copy.pts = times
         length = round((packet.duration or 0) * Fraction(packet.time_base) / _tick(self.stream))
@@ -229,7 +236,7 @@ def _refusal(spec: Container, stream: Stream) -> str | None:
     if spec.format == "mp4" and isinstance(context, AudioCodecContext) and unknown(context.layout):
         return f"nobody knows what its {context.layout.name} are"
     try:
-        with av.open(BytesIO(), "w", spec.format) as container:
+        with av.open(BytesIO(), "w", _SEGMENTS.get(spec.format, spec.format)) as container:
             container.add_stream_from_template(stream)
             container.start_encoding()
     except (av.FFmpegError, ValueError) as error:

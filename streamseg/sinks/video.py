@@ -44,6 +44,7 @@ _X264_SAYS_RANGE = {"x264-params": "videoformat=component"}
 """x264 writes limited range only beside another statement: here that the pictures were made digitally."""
 
 _FRAME_DURATION = int(av.codec.context.Flags.frame_duration)
+_GLOBAL_HEADER = int(av.codec.context.Flags.global_header)
 
 
 class Converter(Protocol):
@@ -116,6 +117,8 @@ class VideoTrack:
         """Seconds by which a time was rounded at most, apart from what moved all of them."""
         self._lead: int | None = None
         """Ticks by which the encoder starts decoding early."""
+        self._keyed: Fraction | None = None
+        """Time of the last keyframe that was ordered."""
 
     @property
     def offset(self) -> Fraction | None:
@@ -126,6 +129,11 @@ class VideoTrack:
     def end(self) -> Fraction:
         """Seconds at which the last frame ends, as the file counts."""
         return self._end
+
+    @property
+    def length(self) -> Fraction:
+        """Seconds from the first frame to the end of the last."""
+        return Fraction(0) if self._begin is None else self._end - self._begin[1]
 
     @property
     def notes(self) -> list[str]:
@@ -179,7 +187,7 @@ class VideoTrack:
         self.frames += 1
         self._expect(frame.time)
         with _retimed(picture, self._last, self.clock.tick, round(length / self.clock.tick)):
-            picture.pict_type = PictureType.NONE  # the decoder's I, P, B would become the encoder's orders
+            picture.pict_type = self._kind(frame.time)
             packets = self.stream.encode(picture)
         self._mux(packets)
 
@@ -201,7 +209,7 @@ class VideoTrack:
         context.sample_aspect_ratio = self._aspect
         context.colorspace, context.color_range = colour.matrix, colour.range
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-        context.flags |= _FRAME_DURATION
+        context.flags |= _FRAME_DURATION | (_GLOBAL_HEADER if self._spec.global_header else 0)
         context.bit_rate = self._encoder.bitrate
         if self._encoder.qscale is not None:
             context.qscale, context.global_quality = True, self._encoder.qscale * QP_TO_LAMBDA
@@ -209,6 +217,15 @@ class VideoTrack:
             context.max_b_frames = 0
         if self._encoder.name == "libx265" and self._spec.iso:
             context.codec_tag = "hvc1"  # in MP4 and MOV Apple's players know no other
+
+    def _kind(self, time: Fraction) -> PictureType:
+        """A keyframe by the clock: frames may be rarer than the source says. Never what the decoder said,
+        whose I, P and B would become orders."""
+        every = self._spec.keyframe_seconds
+        if every is None or (self._keyed is not None and time < self._keyed + every):
+            return PictureType.NONE
+        self._keyed = time
+        return PictureType.I
 
     def _note_rounding(self, time: Fraction, ticks: Fraction) -> None:
         if self._step is None:
