@@ -11,6 +11,7 @@ import pytest
 
 from tests.clips import make_clip
 from tests.commandline import Cli
+from tests.x11 import display, xvfb  # noqa: F401  (fixtures)
 
 _PROJECT = Path(__file__).resolve().parent.parent
 

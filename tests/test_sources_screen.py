@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,50 +16,11 @@ import numpy as np
 import pytest
 
 from streamseg.errors import SourceError
-from streamseg.sources import open_source, screen, timing
+from streamseg.sources import desktop, open_source, timing
 from tests.commandline import FAST, PROJECT, process
+from tests.x11 import Xvfb
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="X displays are Linux's")
-
-
-class Xvfb:
-    """A virtual X display of 320x240, on a number the server itself finds free."""
-
-    def __init__(self) -> None:
-        reading, writing = os.pipe()
-        screen = "-screen", "0", "320x240x24"
-        command = ["Xvfb", "-displayfd", str(writing), *screen, "-nolisten", "tcp", "-noreset"]
-        self._server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
-        os.close(writing)
-        with os.fdopen(reading) as numbers:
-            self.display = f":{numbers.readline().strip()}"
-
-    def stop(self) -> None:
-        """End it; a second time does nothing."""
-        self._server.terminate()
-        self._server.wait()
-
-
-@pytest.fixture(scope="module")
-def xvfb() -> Iterator[Callable[[], Xvfb]]:
-    """Starts displays."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("needs the program Xvfb")
-    started = []
-
-    def start() -> Xvfb:
-        started.append(Xvfb())
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def display(xvfb: Callable[[], Xvfb]) -> str:
-    """The name of a display."""
-    return xvfb().display
 
 
 PAINT = """
@@ -139,7 +99,7 @@ def test_rate_is_kept_and_late_moments_passed_over(display: str, monkeypatch: py
         clock.now += seconds
 
     stopped = SimpleNamespace(monotonic=lambda: clock.now, sleep=sleep)
-    monkeypatch.setattr(screen, "time", stopped)
+    monkeypatch.setattr(desktop, "time", stopped)
     monkeypatch.setattr(timing, "time", stopped)
     times = []
     with open_source(f"screen:{display}", fps=10, duration=0.75) as source:

@@ -39,7 +39,7 @@ talk.mp4  photo.jpg  photos/  'shots/*.png'  a file, a folder, a pattern
 0  camera:1  /dev/video2                     a camera
 rtsp://...  rtmp://...  http://...           a stream
 -                                            standard input
-screen:                                      the screen
+screen:  screen:window=TITLE                 the screen, one window of it
 test:640x480@30,10s  demo:                   a drawn figure, a moving portrait
 """,
     ),

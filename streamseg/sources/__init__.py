@@ -17,6 +17,7 @@ _SOURCES = {
     "images": ("streamseg.sources.images:ImageSource", ("fps",)),
     "camera": ("streamseg.sources.camera:CameraSource", ("size", "fps")),
     "screen": ("streamseg.sources.screen:ScreenSource", ("size", "fps")),
+    "window": ("streamseg.sources.window:WindowSource", ("fps",)),
     "test": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
     "demo": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
 }

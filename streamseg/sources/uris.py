@@ -23,6 +23,9 @@ VIDEOS = frozenset(f".{name}" for name in _VIDEO_NAMES.split())
 READ_TIMEOUT = 5.0
 """Seconds a network stream may take to send its next picture."""
 
+WINDOW = "screen:window="
+"""How a URI begins that means one window of the screen; its title follows."""
+
 _LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "rtp", "udp", "tcp", "srt", "whep")
 _NETWORK = re.compile(rf"(?i)^(?:[a-z][a-z0-9+.-]+://|(?:{'|'.join(_LIVE)}):)")
 _NAMED = ("camera", "screen", "test", "demo")
@@ -36,11 +39,15 @@ def is_network(uri: str) -> bool:
 
 def is_live_uri(uri: str) -> bool:
     """Whether frames from `uri` arrive by the clock: cameras, the screen, rtsp:, rtmp:, udp: and the like."""
-    return kind_of(uri) in ("camera", "screen") or uri.lower().startswith(tuple(f"{name}:" for name in _LIVE))
+    return kind_of(uri) in ("camera", "screen", "window") or uri.lower().startswith(
+        tuple(f"{name}:" for name in _LIVE)
+    )
 
 
 def kind_of(uri: str) -> str:
-    """Return the kind of source `uri` means: media, images, camera, screen, test or demo."""
+    """Return the kind of source `uri` means: media, images, camera, screen, window, test or demo."""
+    if uri.lower().startswith(WINDOW):
+        return "window"
     named = uri.partition(":")[0].lower()
     if named in _NAMED and ":" in uri:
         return named
