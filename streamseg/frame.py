@@ -40,6 +40,8 @@ class VideoFormat:
     """Frames per second on average, where known."""
     sample_aspect_ratio: Fraction = Fraction(1)
     """Width of a pixel over its height."""
+    spare_chroma: bool = False
+    """Chroma finer than 4:2:0 is but the way a camera sends pictures: what players show counts for more."""
 
 
 @dataclass(slots=True)

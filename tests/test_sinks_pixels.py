@@ -120,6 +120,22 @@ def test_the_nearest_format_loses_least(source: str, encoder: str, expected: str
     assert best_format(source, encoder, pixel_formats(encoder)) == expected
 
 
+@pytest.mark.parametrize(
+    ("source", "encoder", "expected"),
+    [
+        ("yuyv422", "libx264", "yuv420p"),
+        ("yuvj422p", "libx264", "yuv420p"),
+        ("yuv422p10le", "libx265", "yuv420p10le"),
+        ("nv12", "libvpx-vp9", "yuv420p"),
+        ("yuyv422", "ffv1", "yuv422p"),
+        ("yuyv422", "prores_ks", "yuv422p10le"),
+    ],
+)
+def test_what_cameras_send_becomes_what_players_show(source: str, encoder: str, expected: str) -> None:
+    """Few players show the 4:2:2 that webcams send; encoders for editing keep it."""
+    assert best_format(source, encoder, pixel_formats(encoder), playable=True) == expected
+
+
 @pytest.mark.parametrize("pixel_format", [name for name in FORMATS if name not in ("nv12", "p010le", "bgr0")])
 def test_ffv1_keeps_every_sample(tmp_path: Path, pixel_format: str) -> None:
     """Lossless in .mkv: planar formats keep their planes to the byte, packed RGB its pixels."""

@@ -94,6 +94,7 @@ class MediaSink(Sink):
             tracks = replace(tracks, streams=(), chapters=())
         self._source = tracks
         try:
+            self._playable = video.spare_chroma or self._spec.live
             with self._failures():
                 self._video = self._video_track(video, first)
                 self._open_with(tracks)
@@ -179,7 +180,7 @@ class MediaSink(Sink):
             if self._spec.live and self._encoding.crf is None and self._encoding.preset is None:
                 encoder = in_hardware(encoder, self._encoding, first)
         offered = pixel_formats(encoder.name) or (name,)
-        format_name = best_format(name, encoder.name, offered, exact=encoder.exact)
+        format_name = best_format(name, encoder.name, offered, exact=encoder.exact, playable=self._playable)
         if format_name is None:
             raise UsageError(
                 f"codec {encoder.name!r} cannot hold transparency; use prores or png in .mov, vp9 in .webm"

@@ -22,7 +22,7 @@ _PLAYABLE = {
     "libvpx": ("yuv420p",),
     "libvpx-vp9": ("yuv420p",),
 }
-"""What players expect of these encoders when the frames come as RGB or grey."""
+"""What players expect of these encoders, for frames that come as RGB, grey or from a camera."""
 
 _ALPHA = {"libvpx-vp9": ("yuva420p",), "libx265": ()}
 """The transparency browsers can show, and the one nobody can yet."""
@@ -49,17 +49,20 @@ _FIXED = {"mjpeg": (BT601, FULL), "libwebp": (BT601, LIMITED), "virtual camera":
 """Matrix and range that JFIF and WebP prescribe, and V4L2 where nothing else is said: BT.601."""
 
 
-def best_format(source: str, encoder: str, offered: Sequence[str], *, exact: bool = False) -> str | None:
+def best_format(
+    source: str, encoder: str, offered: Sequence[str], *, exact: bool = False, playable: bool = False
+) -> str | None:
     """Return the pixel format in which `encoder` keeps most of `source`; None if it cannot keep transparency.
 
-    `exact`: RGB and grey stay what they are, instead of becoming what players expect.
+    `exact`: RGB and grey stay what they are, instead of becoming what players expect. `playable`: whatever
+    comes becomes that.
     """
     held, offered = shape(source), _OFFERED.get(encoder, offered)
     if held.alpha:
         offered = [name for name in _ALPHA.get(encoder, offered) if shape(name).alpha]
     else:
         offered = [name for name in offered if not shape(name).alpha]
-        if (held.rgb or held.grey) and not exact:
+        if (held.rgb or held.grey or playable) and not exact:
             offered = _PLAYABLE.get(encoder, offered)
     if source in offered:
         return source
