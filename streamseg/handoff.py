@@ -1,13 +1,14 @@
 """All threads and locks: Handoff, the boundary between two stages; Stages, which owns a run's threads;
 Worker, a thread at the end of the line; Job, work in the background; Repeater, for those who always expect
-something; OneAtATime, for callers who take turns."""
+something; OneAtATime, for callers who take turns; Feed, items from something that may hang."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -316,3 +317,46 @@ class Repeater(Generic[T]):
                     self._act(self._item)
                 except Exception as error:
                     self._error = error
+
+
+class Feed(Generic[T]):
+    """Items made on a thread of their own, for a taker who waits for none longer than it likes.
+
+    Where making an item never returns, as a device's driver may do, the thread is left behind.
+    """
+
+    def __init__(
+        self, make: Callable[[Callable[[], bool]], Generator[T, None, None]], *, name: str, leaky: bool
+    ) -> None:
+        """Begin. `make` is given what says whether to end; leaky: the newest item replaces one not taken."""
+        self._make = make
+        self._handoff: Handoff[T] = Handoff(leaky=leaky)
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=f"streamseg-{name}")
+        self._thread.start()
+
+    def take(self, seconds: float) -> T | None:
+        """Return an item, None when there was none for so long; raises what ended the making, HandoffClosed
+        at an ordinary end."""
+        return self._handoff.get() if self._handoff.ready(seconds) else None
+
+    def stop(self) -> None:
+        """Ask it to end; does not wait."""
+        self._stopping = True
+        self._handoff.close()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait at most so long for the thread's end; tell whether it has come."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            with closing(self._make(lambda: self._stopping)) as items:
+                for item in items:
+                    self._handoff.put(item)
+        except HandoffClosed:
+            pass
+        except BaseException as error:
+            self._handoff.close(error)
+        self._handoff.close()

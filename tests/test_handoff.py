@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import pytest
 
-from streamseg.handoff import FILE_DEPTH, Handoff, HandoffClosed, Job, Repeater, Stages
+from streamseg.handoff import FILE_DEPTH, Feed, Handoff, HandoffClosed, Job, Repeater, Stages
 
 
 def test_order_is_kept_and_nothing_is_lost() -> None:
@@ -191,3 +191,50 @@ def test_what_goes_wrong_in_a_lull_is_raised_at_the_next_item() -> None:
             repeater.put(item)
     repeater.close()
     assert caught.value is failure
+
+
+def test_a_feed_waits_no_longer_than_it_is_asked_to() -> None:
+    """Who takes from a feed gets an item, or nothing in time, or how it ended; what hangs is left behind."""
+    go = threading.Event()
+    closed = []
+
+    def items(stopped: Callable[[], bool]) -> Generator[int, None, None]:
+        try:
+            yield 1
+            go.wait(10)
+            yield 2
+            raise ValueError("no more")
+        finally:
+            closed.append(stopped())
+
+    feed = Feed(items, name="feed", leaky=False)
+    assert feed.take(10) == 1
+    assert feed.take(0) is None
+    assert not feed.ended(0)
+    go.set()
+    assert feed.take(10) == 2
+    with pytest.raises(ValueError, match="no more"):
+        feed.take(10)
+    assert feed.ended(10)
+    assert closed == [False]
+
+
+def test_a_stopped_feed_ends_with_what_it_is_doing() -> None:
+    """Stopped, a feed makes nothing more, cleans up on its own thread, and says that it has ended."""
+    threads: list[threading.Thread] = []
+
+    def items(stopped: Callable[[], bool]) -> Generator[int, None, None]:
+        try:
+            while not stopped():
+                yield 0
+        finally:
+            threads.append(threading.current_thread())
+
+    feed = Feed(items, name="feed", leaky=True)
+    assert feed.take(10) == 0
+    feed.stop()
+    assert feed.ended(10)
+    assert [thread.name for thread in threads] == ["streamseg-feed"]
+    with pytest.raises(HandoffClosed):
+        while feed.take(0) is not None:
+            pass
