@@ -86,7 +86,7 @@ def run(
             outputs.keep()
             raise
         outputs.finish(source, interrupted=control.stopped)
-    control.stuck = stages.running or outputs.stuck
+    control.stuck = stages.running or outputs.stuck or source.stuck()
     return report(source, control, sinks, stats)
 
 

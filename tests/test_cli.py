@@ -118,7 +118,7 @@ def test_advice_can_be_typed_as_it_stands(
 ) -> None:
     """A command that an error advises begins as the one that failed did."""
     monkeypatch.setattr("sys.argv", [started])
-    monkeypatch.setattr("streamseg.sources.camera.list_cameras", list)
+    monkeypatch.setattr("streamseg.sources.cameras.list_cameras", list)
     monkeypatch.setattr("sys.platform", "linux")
     assert cli("run").error.endswith(f"name what to read: {name} talk.mp4")
     assert f"did you mean: {name} talk.mp4" in cli("talk.mp4").error

@@ -6,13 +6,17 @@ import os
 import shutil
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from streamseg import doctor
 from streamseg.doctor import vcam
+from streamseg.doctor.camera_list import camera_facts
 from streamseg.sinks import loopback
+from streamseg.sources.cameras import Camera
+from streamseg.sources.v4l2 import Mode
 from tests.cameras import fake_device
 from tests.commandline import PROJECT, Cli
 
@@ -184,15 +188,70 @@ def test_old_python_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctor.python().state == "bad"
 
 
+def plug(monkeypatch: pytest.MonkeyPatch, *cameras: Camera) -> None:
+    """Have the system list these cameras."""
+    monkeypatch.setattr("streamseg.sources.cameras.list_cameras", lambda: list(cameras))
+
+
 def test_cameras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cameras are listed; one that may not be opened is told with the command that helps."""
-    monkeypatch.setattr("streamseg.sources.camera.list_cameras", lambda: ["/dev/null"])
-    assert doctor.cameras().found == "/dev/null"
-    monkeypatch.setattr("streamseg.sources.camera.list_cameras", lambda: ["/dev/video99"])
+    front = Camera(number=0, uri="/dev/null", name="Front")
+    plug(monkeypatch, front)
+    assert doctor.cameras().found == "/dev/null (Front)"
+    monkeypatch.setattr("streamseg.sources.cameras.os.access", lambda path, mode: False)
     locked = doctor.cameras()
-    assert locked.found == "no permission for /dev/video99"
+    assert locked.found == "no permission for /dev/null (Front)"
     assert locked.fix is not None
     assert "usermod" in locked.fix
+
+
+def test_cameras_are_listed_with_what_they_can(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    """`--cameras` names each camera, its links, and for each pixel format its sizes and rates."""
+    front = Camera(number=0, uri="/dev/null", name="Front", links=("usb-front",))
+    plug(monkeypatch, front, Camera(number=1, uri="camera:1"))
+    rates = Fraction(30), Fraction(15, 2)
+    offered = [
+        Mode("YUYV", (640, 480), rates),
+        Mode("YUYV", (320, 240), ()),
+        Mode("MJPG", (1280, 720), rates),
+    ]
+    monkeypatch.setattr("streamseg.sources.v4l2.modes", lambda path: offered)
+    ended = cli("doctor", "--cameras")
+    assert ended.code == 0
+    words = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert words == [
+        "✓ /dev/null Front, /dev/v4l/by-id/usb-front",
+        "✓ YUYV 640x480 30 7.5, 320x240",
+        "✓ MJPG 1280x720 30 7.5",
+        "✓ camera:1 no name",
+    ]
+
+
+def test_cameras_that_cannot_be_used_are_told(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
+    """`--cameras` fails where there is none or none may be opened, with what helps."""
+    plug(monkeypatch)
+    ended = cli("doctor", "--cameras")
+    assert ended.code == 1
+    assert "fix: plug one in; in a container, hand it over: docker run --device" in ended.out
+    plug(monkeypatch, Camera(number=0, uri="/dev/null", name="Front"))
+    monkeypatch.setattr("streamseg.sources.cameras.os.access", lambda path, mode: False)
+    ended = cli("doctor", "--cameras")
+    assert ended.code == 1
+    assert "Front: no permission" in ended.out
+    assert "fix: sudo usermod -aG video " in ended.out
+
+
+def test_a_camera_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a camera can may be unknown: it is gone by then, or names need a package."""
+    plug(monkeypatch, Camera(number=9, uri="/dev/video9876", name="Front"), Camera(number=1, uri="camera:1"))
+    monkeypatch.setattr("streamseg.doctor.camera_list.sys.platform", "win32")
+    named, formats, other = camera_facts()
+    assert (named.found, formats.found) == ("Front", "cannot be asked: no such file or directory")
+    assert other.found.startswith("its name is known after ")
+    assert "pip install" in other.found
+    monkeypatch.setitem(sys.modules, "streamseg.sources.cameras", None)
+    (broken,) = camera_facts()
+    assert broken.state == "bad"
 
 
 def test_opencv_without_windows_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import click
 
 from streamseg.doctor import Fact, facts
+from streamseg.doctor.camera_list import camera_facts
 
 _TICKS = {"good": "✓", "bad": "✗", "not needed": "·"}
 _WORDS = {"good": "ok ", "bad": "BAD", "not needed": "-  "}
@@ -15,18 +16,20 @@ _WORDS = {"good": "ok ", "bad": "BAD", "not needed": "-  "}
 
 
 @click.command("doctor", short_help="Check what this machine has.")
-def command() -> int:
+@click.option("--cameras", is_flag=True, help="List the cameras instead, and what each can do.")
+def command(cameras: bool) -> int:
     """Check what this machine has, a line for each fact, and with each thing missing the command that helps.
 
     Exit code 0: everything needed is here. 1: something needed is missing.
     """
     marks = _TICKS if _can_print("".join(_TICKS.values())) else _WORDS
     bad = 0
-    for fact in facts():
+    for fact in camera_facts() if cameras else facts():
         bad += fact.state == "bad"
         for line in lines(fact, marks):
             print(line, flush=True)
-    print(f"{bad} thing{'s' * (bad > 1)} to fix" if bad else "all that is needed is here")
+    if bad or not cameras:
+        print(f"{bad} thing{'s' * (bad > 1)} to fix" if bad else "all that is needed is here")
     return 1 if bad else 0
 
 

@@ -36,7 +36,7 @@ streamseg run test: -o try.mp4 --duration 5           without camera or clip
         "SOURCE [the first camera]",
         """
 talk.mp4  photo.jpg  photos/  'shots/*.png'  a file, a folder, a pattern
-0  camera:1  /dev/video2                     a camera
+0  camera:Logitech  /dev/video2              a camera, by number, name or path
 rtsp://...  rtmp://...  http://...           a stream
 -                                            standard input
 screen:  screen:window=TITLE                 the screen, one window of it

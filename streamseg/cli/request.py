@@ -159,17 +159,17 @@ def same_file(one: str, other: str) -> bool:
 
 
 def default_source() -> str:
-    """Return the first camera; raises UsageError where there is none."""
+    """Return the first camera, a virtual one last; raises UsageError where there is none."""
     if not sys.platform.startswith("linux"):
         return "0"  # looking for cameras there means opening them
-    from streamseg.sources.camera import list_cameras
+    from streamseg.sources.cameras import list_cameras
 
     cameras = list_cameras()
     if not cameras:
         raise UsageError(
             f"no SOURCE was given and no camera is here; name what to read: {started('run')} talk.mp4"
         )
-    return cameras[0]
+    return next((camera for camera in cameras if camera.port), cameras[0]).uri
 
 
 def default_sink() -> str:

@@ -152,19 +152,16 @@ def tflite() -> Fact:
 def cameras() -> Fact:
     """Cameras the system lists."""
     try:
-        from streamseg.sources.camera import list_cameras
+        from streamseg.sources.cameras import list_cameras, locked, unlock
     except ImportError as error:
         return Fact(what="cameras", found=f"cannot look for any: {reason(error)}", state="not needed")
     found = list_cameras()
     if not found:
         return Fact(what="cameras", found="none", state="not needed")
-    locked = [path for path in found if path.startswith("/") and not os.access(path, os.R_OK | os.W_OK)]
-    if locked:
-        fix = f"sudo usermod -aG video {os.environ.get('USER', '$USER')}   (then log in again)"
-        return Fact(
-            what="cameras", found=f"no permission for {', '.join(locked)}", state="not needed", fix=fix
-        )
-    return Fact(what="cameras", found=", ".join(found))
+    shut = ", ".join(str(camera) for camera in found if locked(camera))
+    if shut:
+        return Fact(what="cameras", found=f"no permission for {shut}", state="not needed", fix=unlock())
+    return Fact(what="cameras", found=", ".join(map(str, found)))
 
 
 def screen() -> Fact:

@@ -55,6 +55,10 @@ class Source(ABC):
         """Ask iteration to end soon, even while it waits. Safe on any thread and in a signal handler."""
         self.interrupted = True
 
+    def stuck(self) -> bool:
+        """Whether it still waits in a library after `interrupt`: if so it must not be closed."""
+        return False
+
     @abstractmethod
     def close(self) -> None:
         """Release everything."""

@@ -2,34 +2,53 @@
 
 from __future__ import annotations
 
-import re
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
+from itertools import chain
 
-import av
 import cv2
-import numpy as np
-from cv2.utils import logging
 
-from streamseg.errors import SourceError, UsageError
+# isort: split
+import av
+import numpy as np
+
+from streamseg.colour import BT601
+from streamseg.errors import SourceError
 from streamseg.frame import Frame, VideoFormat
+from streamseg.handoff import Feed, HandoffClosed
 from streamseg.sources.base import Source
+from streamseg.sources.cameras import find_again, find_camera, twins
+from streamseg.sources.capture import Capture, Shot, open_device
+from streamseg.sources.timing import wait_until
 
 _TICKS = Fraction(1, 1_000_000)
-_TRIES = 10
-"""Failed reads in a row after which a camera counts as gone: some fail once or twice while they start."""
-_PAUSE = 0.05
-"""Seconds between those tries."""
-_VGA = 640 * 480
-"""Above this many pixels few cameras deliver their full rate uncompressed: ask for MJPEG."""
+_USUAL_RATE = 30
+STALL = 5.0
+"""Seconds without a frame after which a camera counts as gone, though its driver still waits for one."""
+_STARTING = 30.0
+"""The same for its first frame: some take long to wake up."""
+_AGAIN = 1.0
+"""Seconds from one attempt to reach a lost camera to the next."""
+_GLANCE = 0.2
+"""Longest wait in seconds: somebody may want to stop meanwhile."""
+_LEAVING = 0.3
+"""Seconds in which a camera that works has ended its last read."""
+_CLOSING = 12.0
+"""The longest it takes to find out that it gives none."""
+_MOST_STUCK = 2
+"""Reads that may hang at a time before no further attempt is made."""
 
 
 class CameraSource(Source):
-    """A camera's frames (bgr24), in the size and rate it really gives; pts are microseconds, the first 0."""
+    """A camera's frames, in the size, rate and pixel format it really gives; pts are microseconds, the first
+    0.
+
+    It is read all the time: with `live` what nobody takes is replaced by the next frame. Unplugged, it is
+    waited for: frames are marked absent until it is back, wherever it is plugged in. A read that hangs is
+    left alone (`stuck`) while the camera is opened again.
+    """
 
     def __init__(
         self,
@@ -39,118 +58,154 @@ class CameraSource(Source):
         duration: float | None = None,
         size: tuple[int, int] | None = None,
         fps: float | None = None,
-        capture: Callable[[int], cv2.VideoCapture] = cv2.VideoCapture,
+        reconnect: int | None = None,
+        say: Callable[[str], None] | None = None,
+        capture: Callable[[int], cv2.VideoCapture] = open_device,
     ) -> None:
+        """`reconnect`: how many attempts in a row to reach a lost camera may fail (None: any number, 0: there
+        is none). `say` is told when it is lost and when it is back. `capture` opens a camera by number."""
         super().__init__(uri, live=live is not False, duration=duration)
-        self._index = index_of(uri)
-        with _silent():
-            self._camera = capture(self._index)
-        if not self._camera.isOpened():
-            self._camera.release()
-            raise SourceError(f"cannot open camera {uri!r}: no such camera, or it is in use; {_found()}")
-        try:
-            self._start(size, fps)
-        except BaseException:
-            self._camera.release()
-            raise
-
-    def _start(self, size: tuple[int, int] | None, fps: float | None) -> None:
-        if size is not None and size[0] * size[1] > _VGA:
-            self._camera.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        if size is not None:
-            self._camera.set(cv2.CAP_PROP_FRAME_WIDTH, size[0])
-            self._camera.set(cv2.CAP_PROP_FRAME_HEIGHT, size[1])
-        if fps is not None:
-            self._camera.set(cv2.CAP_PROP_FPS, fps)
-        self._camera.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # or the driver hands out frames that are old
+        self._asked = (size, fps)
+        self._capture, self._limit = capture, reconnect
+        self._say = say or (lambda _: None)
+        self._camera = find_camera(uri)
+        self._twins = twins(self._camera)
         self._zero: float | None = None
         self._last = -1
-        self._count = 0
-        self._first = self._frame()
-        given = self._camera.get(cv2.CAP_PROP_FPS)
-        rate = Fraction(given).limit_denominator(1001) if 0 < given <= 1000 else None
-        width, height = self._first.size
-        self.video = VideoFormat(width=width, height=height, time_base=_TICKS, rate=rate)
+        self._losses, self._note, self._attempts = 0, "", 0
+        self._left: list[Feed[Shot]] = []
+        device = self._opened()
+        self._feed = self._reading(device)
+        try:
+            self._start(device.rate)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, rate: Fraction | None) -> None:
+        shot = self._feed.take(_STARTING)
+        if shot is None:
+            raise SourceError(f"camera {self.uri!r} gives no frame for {_STARTING:.0f} s; plug it in again")
+        self._first = self._frame(shot)
+        self._step = float(1 / (rate or _USUAL_RATE))
+        size, (width, height) = self._asked[0], self._first.size
+        self.video = VideoFormat(width=width, height=height, time_base=_TICKS, rate=rate, spare_chroma=True)
         if size is not None and size != (width, height):
             asked = f"{size[0]}x{size[1]}"
             self.warnings.append(f"camera {self.uri!r}: asked for {asked}, it gives {width}x{height}")
 
     def __iter__(self) -> Iterator[Frame]:
-        frame = self._first
-        while self.duration is None or frame.time < Fraction(str(self.duration)):
+        if self.live:  # by now the first frame is old, and there is a newer one
+            self._zero, self._last = None, -1
+        for frame in chain([] if self.live else [self._first], self._frames()):
+            if self.duration is not None and frame.time >= Fraction(str(self.duration)):
+                return
             yield frame
-            frame = self._frame()
 
-    def _frame(self) -> Frame:
-        """Read one frame; raises SourceError when the camera has gone."""
-        for _ in range(_TRIES):
-            with _silent():
-                good, pixels = self._camera.read()
-            captured = time.monotonic()
-            if good:
-                break
-            time.sleep(_PAUSE)
-        else:
-            after = f"after {self._count} frames" if self._count else "at all"
-            what_to_do = "check its cable and that no other program uses it"
-            raise SourceError(f"camera {self.uri!r} gives no frame {after}; {what_to_do}")
-        self._count += 1
+    def _frames(self) -> Iterator[Frame]:
+        """The camera's frames; while it is away absent ones, at its rate. Raises SourceError when it is given
+        up."""
+        heard, patience, due = time.monotonic(), STALL, None
+        while not self.interrupted:
+            try:
+                shot = self._feed.take(_GLANCE if due is None else max(0.0, due - time.monotonic()))
+            except SourceError:
+                shot, patience = None, 0.0
+            except HandoffClosed:
+                return
+            now = time.monotonic()
+            if shot is not None:
+                if due is not None:
+                    self._note_return()
+                heard, patience, due = now, STALL, None
+                yield self._frame(shot)
+            elif now - heard >= patience:
+                if due is None:
+                    self._note_loss()
+                    due = now
+                heard, patience = now, _AGAIN + _STARTING
+                self._try_again()
+            if due is not None and due <= now:
+                due = max(due + self._step, now)
+                yield self._nothing(now)
+
+    def _note_loss(self) -> None:
+        if self._note in self.warnings:
+            self.warnings.remove(self._note)
+        self._losses += 1
+        times = "once" if self._losses == 1 else f"{self._losses} times"
+        self._note = f"camera {self.uri!r} was lost {times}"
+        self.warnings.append(self._note)
+        self._say(f"camera {self.uri!r} was lost; waiting for it")
+        self._attempts = 0
+
+    def _note_return(self) -> None:
+        self.reconnects += 1
+        self._say(f"camera {self.uri!r} is back")
+
+    def _try_again(self) -> None:
+        if self._attempts == self._limit:
+            tried = f", and {self._attempts} attempts to reach it failed" if self._attempts else ""
+            raise SourceError(f"camera {self.uri!r} was lost{tried}; plug it in again")
+        self._attempts += 1
+        self._feed.stop()
+        self._left = [feed for feed in (*self._left, self._feed) if not feed.ended(0)]
+        self._feed = self._reading(None)
+
+    def _opened(self) -> Capture:
+        size, fps = self._asked
+        return Capture(self._camera, uri=self.uri, size=size, fps=fps, opened=self._capture)
+
+    def _reading(self, device: Capture | None) -> Feed[Shot]:
+        """Read `device`, or the camera that was lost as soon as it is there."""
+
+        def shots(stopped: Callable[[], bool]) -> Generator[Shot, None, None]:
+            reading = device or self._opened_again(stopped)
+            try:
+                while not (stopped() or self.interrupted):
+                    yield reading.read()
+            finally:
+                reading.release()
+
+        return Feed(shots, name="camera", leaky=self.live)
+
+    def _opened_again(self, stopped: Callable[[], bool]) -> Capture:
+        """Open the camera that was lost, one attempt; raises SourceError."""
+        wait_until(time.monotonic() + _AGAIN, lambda: stopped() or self.interrupted)
+        if stopped() or self.interrupted:
+            raise SourceError(f"camera {self.uri!r} is not wanted any more")
+        if sum(not feed.ended(0) for feed in self._left) >= _MOST_STUCK:
+            raise SourceError(f"camera {self.uri!r} hangs, and so did the last attempts to reach it")
+        self._camera = find_again(self._camera, self._twins)
+        return self._opened()
+
+    def _frame(self, shot: Shot) -> Frame:
+        picture, captured = shot.picture, shot.captured
         self._zero = captured if self._zero is None else self._zero
-        picture = av.VideoFrame.from_ndarray(np.asarray(pixels, np.uint8), format="bgr24")
         self._last = max(self._last + 1, round((captured - self._zero) / _TICKS))
         picture.pts, picture.time_base = self._last, _TICKS
+        self._like = picture
         return Frame(picture, captured)
 
+    def _nothing(self, now: float) -> Frame:
+        """A black frame like the last one."""
+        like = self._like
+        frame = self._frame(Shot(black(like.width, like.height, like.format.name), now))
+        return replace(frame, absent=True)
+
+    def stuck(self) -> bool:
+        """Whether its driver does not return from a read, though nobody wants more frames."""
+        return self.interrupted and not all(feed.ended(_LEAVING) for feed in (*self._left, self._feed))
+
     def close(self) -> None:
-        """Give the camera back."""
-        self._camera.release()
+        """Give the camera back, as soon as it has ended its last read; OpenCV waits for one up to 10 s."""
+        self.interrupt()
+        for feed in (*self._left, self._feed):
+            feed.stop()
+            feed.ended(_CLOSING)
 
 
-def index_of(uri: str) -> int:
-    """Return the camera number in `0`, `camera:0`, `camera:` or `/dev/video0`; raises UsageError."""
-    number = re.fullmatch(r"(?:(?i:camera):|/dev/video)?(\d{0,4})", uri.removeprefix("camera:/dev/video"))
-    if number is None:
-        raise UsageError(f"cannot understand camera {uri!r}; write its number: 0, camera:0 or /dev/video0")
-    return int(number[1] or 0)
-
-
-def list_cameras() -> list[str]:
-    """Return the cameras there are, as sources: `/dev/video0` on Linux, elsewhere `camera:0` by trying."""
-    if sys.platform == "linux":
-        devices = Path("/sys/class/video4linux").glob("video*")
-        # A camera often has a second node for its metadata, which gives no pictures.
-        numbers = sorted(int(device.name[5:]) for device in devices if _first_node(device))
-        return [f"/dev/video{number}" for number in numbers if Path(f"/dev/video{number}").exists()]
-    return [f"camera:{number}" for number in range(4) if _opens(number)]
-
-
-def _first_node(device: Path) -> bool:
-    try:
-        return (device / "index").read_text().strip() == "0"
-    except OSError:
-        return True
-
-
-def _opens(number: int) -> bool:
-    with _silent():
-        camera = cv2.VideoCapture(number)
-        opened = camera.isOpened()
-        camera.release()
-    return bool(opened)
-
-
-def _found() -> str:
-    cameras = list_cameras()
-    found = f"cameras found: {', '.join(cameras)}"
-    return found if cameras else "no camera was found; try demo: or test: instead"
-
-
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep OpenCV from writing its own lines to stderr: what matters is in our message."""
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)
+def black(width: int, height: int, name: str) -> av.VideoFrame:
+    """Return a black picture."""
+    rgb = av.VideoFrame.from_ndarray(np.zeros((height, width, 3), np.uint8), format="rgb24")
+    return rgb.reformat(format=name, dst_colorspace=BT601)

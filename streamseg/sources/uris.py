@@ -29,7 +29,7 @@ WINDOW = "screen:window="
 _LIVE = ("rtsp", "rtsps", "rtmp", "rtmps", "rtmpt", "rtp", "udp", "tcp", "srt", "whep")
 _NETWORK = re.compile(rf"(?i)^(?:[a-z][a-z0-9+.-]+://|(?:{'|'.join(_LIVE)}):)")
 _NAMED = ("camera", "screen", "test", "demo")
-_DEVICE = re.compile(r"\d+|/dev/video\d+")
+_DEVICE = re.compile(r"\d+|/dev/video\d+|/dev/v4l/by-(id|path)/[^/]+")
 
 
 def is_network(uri: str) -> bool:
