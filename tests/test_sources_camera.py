@@ -254,11 +254,10 @@ def test_a_virtual_camera_is_known_by_its_number(plugged_in: list[Camera]) -> No
 
 def test_a_hanging_camera_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A read that does not return is a loss after a while; what hangs keeps nobody from ending."""
-    monkeypatch.setattr(camera, "STALL", 0.05)
     monkeypatch.setattr(camera, "_LEAVING", 0.01)
     webcams = [Webcam(), Webcam()]
     opened = iter(webcams)
-    source = CameraSource("0", capture=lambda _: next(opened), live=False)  # type: ignore[arg-type, return-value]
+    source = CameraSource("0", capture=lambda _: next(opened), live=False, read_timeout=0.05)  # type: ignore[arg-type, return-value]
     try:
         frames = iter(source)
         next(frames)
@@ -278,7 +277,6 @@ def test_a_hanging_camera_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_so_many_reads_hang(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every attempt to reach a camera hangs, no more than two wait in it at a time."""
-    monkeypatch.setattr(camera, "STALL", 0.02)
     webcams: list[Webcam] = []
 
     def opened(_: int) -> Webcam:
@@ -287,7 +285,7 @@ def test_only_so_many_reads_hang(monkeypatch: pytest.MonkeyPatch) -> None:
             webcams[-1].hanging.clear()
         return webcams[-1]
 
-    source = CameraSource("0", capture=opened, live=False, fps=200)  # type: ignore[arg-type]
+    source = CameraSource("0", capture=opened, live=False, fps=200, read_timeout=0.02)  # type: ignore[arg-type]
     monkeypatch.setattr(camera, "_STARTING", 0.02)
     try:
         frames = iter(source)

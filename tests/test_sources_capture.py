@@ -210,7 +210,6 @@ from pathlib import Path
 import streamseg
 from streamseg.sources import camera
 
-camera.STALL = 0.3
 flag, target, report = map(Path, sys.argv[1:])
 
 class Replugged(camera.CameraSource):
@@ -225,7 +224,7 @@ class Replugged(camera.CameraSource):
                 return
 
 with (
-    Replugged("/dev/video7") as source,
+    Replugged("/dev/video7", read_timeout=0.3) as source,
     streamseg.Segmenter("selfie", runtime="null") as segmenter,
     streamseg.open_compositor(streamseg.effect("mask")) as compositor,
 ):
@@ -279,6 +278,20 @@ def test_a_run_can_be_stopped_though_the_driver_hangs(webcam: Emulated) -> None:
         webcam.hanging.unlink(missing_ok=True)
         run.kill()
     assert (run.returncode, err) == (130, b"")
+
+
+def test_a_camera_may_be_given_up_at_once(webcam: Emulated) -> None:
+    """With `--reconnect 0` a run whose camera is unplugged ends with one line."""
+    run = webcam.start("-m", "streamseg", "run", DEVICE, "-o", "-", "-q", "--reconnect", "0", *FAST)
+    assert run.stdout is not None
+    try:
+        run.stdout.read(640 * 480)
+        webcam.unplugged.touch()
+        _, err = run.communicate(timeout=60)
+    finally:
+        webcam.unplugged.unlink(missing_ok=True)
+        run.kill()
+    assert (run.returncode, err) == (1, b"error: camera '/dev/video7' was lost; plug it in again\n")
 
 
 def test_a_camera_that_is_gone_before_it_is_opened(webcam: Emulated) -> None:

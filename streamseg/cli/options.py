@@ -114,7 +114,14 @@ def _reading() -> list[click.Parameter]:
         Option(["--size"], READ, "WxH", "ask camera, screen or test: for it", type=size, told="as it comes"),
         Option(["--fps"], READ, "RATE", "likewise, in frames a second", type=positive, told="as it comes"),
         Option(["--hwaccel"], READ, "NAME", "decode on a GPU: off, auto, cuda", type=decoders, default="off"),
-        Option(["--read-timeout"], READ, "SECONDS", "a stream has failed after", type=positive, default=5.0),
+        Option(
+            ["--read-timeout"],
+            READ,
+            "SECONDS",
+            "a stream or camera has failed after",
+            type=positive,
+            default=5.0,
+        ),
         Option(
             ["--reconnect"], READ, "N", "attempts in a row to get it back", type=whole(low=0), told="no limit"
         ),

@@ -15,7 +15,7 @@ _SOURCES = {
     "stream": ("streamseg.sources.reconnecting:open_stream", ("hwaccel", "read_timeout", "reconnect", "say")),
     "media": ("streamseg.sources.media:MediaSource", ("hwaccel",)),
     "images": ("streamseg.sources.images:ImageSource", ("fps",)),
-    "camera": ("streamseg.sources.camera:CameraSource", ("size", "fps")),
+    "camera": ("streamseg.sources.camera:CameraSource", ("size", "fps", "read_timeout", "reconnect", "say")),
     "screen": ("streamseg.sources.screen:ScreenSource", ("size", "fps")),
     "window": ("streamseg.sources.window:WindowSource", ("fps",)),
     "test": ("streamseg.sources.synthetic:SyntheticSource", ("size", "fps")),
@@ -41,10 +41,10 @@ def open_source(
     `live` (None: by kind) drops frames nobody takes in time; a file is then read at the pace of its pts.
     `duration` is in seconds from the first frame, `size` (W, H) in pixels. `hwaccel`: with "cuda" an NVIDIA
     card decodes files and streams, where it can, and frames stay there until somebody needs them in memory;
-    "auto" is the same without a word where it cannot. A network stream that gives no frame for `read_timeout`
-    seconds (5) has failed; one that is live is then opened again, with up to `reconnect` attempts in a row
-    (None: any number, 0: none), and yields absent frames meanwhile. `say` is told when that happens. Raises
-    SourceError and UsageError.
+    "auto" is the same without a word where it cannot. A stream or camera that gives no frame for
+    `read_timeout` seconds (5) has failed; one that is live is then opened again, with up to `reconnect`
+    attempts in a row (None: any number, 0: none), and yields absent frames meanwhile. `say` is told when that
+    happens. Raises SourceError and UsageError.
     """
     uri = fspath(uri)
     if not uri:
@@ -75,7 +75,7 @@ def _refusal(shown: str, option: str) -> str:
     if option in ("size", "fps"):
         return f"{shown!r} has a {option} of its own; {option} is for cameras, screen:, test: and demo:"
     name = option.replace("_", "-")
-    return f"{shown!r} is no network stream; {name} is for rtsp:, rtmp:, http: and the like"
+    return f"{shown!r} is no network stream; {name} is for cameras, rtsp:, rtmp:, http: and the like"
 
 
 MAX_DURATION = 1e9

@@ -10,25 +10,20 @@ from itertools import chain
 
 import cv2
 
-# isort: split
-import av
-import numpy as np
-
-from streamseg.colour import BT601
 from streamseg.errors import SourceError
 from streamseg.frame import Frame, VideoFormat
 from streamseg.handoff import Feed, HandoffClosed
+from streamseg.sources.absence import black_like
 from streamseg.sources.base import Source
 from streamseg.sources.cameras import find_again, find_camera, twins
 from streamseg.sources.capture import Capture, Shot, open_device
 from streamseg.sources.timing import wait_until
+from streamseg.sources.uris import READ_TIMEOUT
 
 _TICKS = Fraction(1, 1_000_000)
 _USUAL_RATE = 30
-STALL = 5.0
-"""Seconds without a frame after which a camera counts as gone, though its driver still waits for one."""
 _STARTING = 30.0
-"""The same for its first frame: some take long to wake up."""
+"""Seconds a camera may take to its first frame: some wake up slowly."""
 _AGAIN = 1.0
 """Seconds from one attempt to reach a lost camera to the next."""
 _GLANCE = 0.2
@@ -58,14 +53,17 @@ class CameraSource(Source):
         duration: float | None = None,
         size: tuple[int, int] | None = None,
         fps: float | None = None,
+        read_timeout: float = READ_TIMEOUT,
         reconnect: int | None = None,
         say: Callable[[str], None] | None = None,
         capture: Callable[[int], cv2.VideoCapture] = open_device,
     ) -> None:
-        """`reconnect`: how many attempts in a row to reach a lost camera may fail (None: any number, 0: there
-        is none). `say` is told when it is lost and when it is back. `capture` opens a camera by number."""
+        """`read_timeout`: seconds without a frame after which it counts as lost, though its driver still
+        waits for one. `reconnect`: how many attempts in a row to reach it again may fail (None: any number,
+        0: there is none). `say` is told when it is lost and when it is back. `capture` opens a camera by
+        number."""
         super().__init__(uri, live=live is not False, duration=duration)
-        self._asked = (size, fps)
+        self._asked, self._patience = (size, fps), read_timeout
         self._capture, self._limit = capture, reconnect
         self._say = say or (lambda _: None)
         self._camera = find_camera(uri)
@@ -105,7 +103,7 @@ class CameraSource(Source):
     def _frames(self) -> Iterator[Frame]:
         """The camera's frames; while it is away absent ones, at its rate. Raises SourceError when it is given
         up."""
-        heard, patience, due = time.monotonic(), STALL, None
+        heard, patience, due = time.monotonic(), self._patience, None
         while not self.interrupted:
             try:
                 shot = self._feed.take(_GLANCE if due is None else max(0.0, due - time.monotonic()))
@@ -117,7 +115,7 @@ class CameraSource(Source):
             if shot is not None:
                 if due is not None:
                     self._note_return()
-                heard, patience, due = now, STALL, None
+                heard, patience, due = now, self._patience, None
                 yield self._frame(shot)
             elif now - heard >= patience:
                 if due is None:
@@ -189,9 +187,7 @@ class CameraSource(Source):
 
     def _nothing(self, now: float) -> Frame:
         """A black frame like the last one."""
-        like = self._like
-        frame = self._frame(Shot(black(like.width, like.height, like.format.name), now))
-        return replace(frame, absent=True)
+        return replace(self._frame(Shot(black_like(self._like), now)), absent=True)
 
     def stuck(self) -> bool:
         """Whether its driver does not return from a read, though nobody wants more frames."""
@@ -203,9 +199,3 @@ class CameraSource(Source):
         for feed in (*self._left, self._feed):
             feed.stop()
             feed.ended(_CLOSING)
-
-
-def black(width: int, height: int, name: str) -> av.VideoFrame:
-    """Return a black picture."""
-    rgb = av.VideoFrame.from_ndarray(np.zeros((height, width, 3), np.uint8), format="rgb24")
-    return rgb.reformat(format=name, dst_colorspace=BT601)

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import count
 
-import av
-
 from streamseg.backoff import Backoff
-from streamseg.colour import tags_of
 from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
-from streamseg.pictures import layout
+from streamseg.sources.absence import black_like
 from streamseg.sources.attempts import Attempts
 from streamseg.sources.base import Source
 from streamseg.sources.media import MediaSource
@@ -199,7 +196,7 @@ class ReconnectingSource(Source):
 
     def _absent(self, *, after: float) -> Iterator[Frame]:
         """Yield black frames, each when it is due, the first `after` so many seconds, until interrupted."""
-        black = _black(self._kind)
+        black = black_like(self._kind)
         begin = max(time.monotonic() + after, self._last.captured + float(self._step))
         zero = self._last.at(begin)
         for index in count():
@@ -221,14 +218,3 @@ class ReconnectingSource(Source):
         for note in notes:
             if note not in self.warnings and len(self.warnings) < _NOTES:
                 self.warnings.append(note)
-
-
-def _black(picture: av.VideoFrame) -> av.VideoFrame:
-    """A black picture in memory, of the same size, format and colours."""
-    black = av.VideoFrame(picture.width, picture.height, "rgb24")
-    for plane in black.planes:
-        plane.update(bytes(plane.buffer_size))
-    tags = tags_of(picture)
-    result = black.reformat(format=layout(picture).name, dst_color_range=tags.range or None)
-    tags.put(result)
-    return result
