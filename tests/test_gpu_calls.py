@@ -78,7 +78,7 @@ def test_everything_is_asked_on_one_thread_and_given_back_in_order(name: str) ->
     assert card.calls[-2:] == ["pop", "detach"]
     if name != "labels":
         freeing = card.calls.index("free")
-        assert card.calls[freeing - 1] == "synchronize"
+        assert card.calls[freeing - 1] == "context.synchronize"
         assert set(card.calls[freeing:-2]) == {"free", "pinned.free"}
 
 

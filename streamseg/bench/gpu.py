@@ -80,7 +80,7 @@ def _bare(model: str, frames: int) -> float:
 
     try:
         start = time.perf_counter()
-        runtime.device.run(run)
+        runtime.device.run(run, within=runtime.device.LOADING)
         return frames / (time.perf_counter() - start)
     finally:
         runtime.close()

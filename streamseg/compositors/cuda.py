@@ -134,7 +134,7 @@ class CudaCompositor(Compositor):
     def close(self) -> None:
         """Give the card's memory back, in order, on the GPU's thread; close backgrounds."""
         with suppress(RuntimeFailure):
-            self._device.run(self._slot.clear)
+            self._device.run(self._slot.clear, within=self._device.CLOSING)
         if self._own is not None:
             self._own.close()
         self._base.close()

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
+import math
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib import import_module
+from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from streamseg.errors import GpuFailure, UsageError, reason
 from streamseg.gpu.module import kernels
 
 T = TypeVar("T")
+
+_SLICE = 0.1
+"""Seconds between looks at whether the card has been given up. Slices are counted, no clock is read: a
+process that was stopped for a while (Ctrl-Z) finds an answer when it goes on."""
 
 
 class Device:
@@ -22,7 +29,17 @@ class Device:
     A context, its memory and its CUDA streams may be used by any thread, but PyCUDA frees them only where the
     context is current, and TensorRT wants one thread for each of its contexts. So all work is handed to one.
     Closed by whoever opened it, after everything that was made of it.
+
+    A card that does not answer in time is given up for good: nobody waits for it or for its thread any more,
+    and what lies on it is neither used nor freed again.
     """
+
+    FRAME: ClassVar = 1.5
+    """Seconds a frame's work may take, behind other work too: the processor takes over within 2 s."""
+    CLOSING: ClassVar = 5.0
+    """Seconds for giving back what was made."""
+    LOADING: ClassVar = 60.0
+    """Seconds for compiling kernels, and for loading a network and running it for the first time."""
 
     def __init__(self) -> None:
         """Raises UsageError where PyCUDA or NVRTC is missing, GpuFailure where the driver refuses."""
@@ -31,32 +48,67 @@ class Device:
         """Kernel by name, prepared."""
         self.failure: str | None = None
         """How it failed first: whoever can do without it does so from then on."""
+        self.abandoned = False
+        """It did not answer."""
+        self.holders: set[object] = set()
+        """Whoever has something there (the GPU's thread)."""
         self._closed = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="streamseg-gpu")
+        self._pushed = False
+        self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
+        # A daemon, so that the interpreter does not wait at its end for a card that does not answer.
+        self._thread = threading.Thread(target=self._serve, name="streamseg-gpu", daemon=True)
+        self._thread.start()
         try:
-            self.run(self._open)
+            self.run(self._open, within=self.LOADING)
         except BaseException:
-            self._thread.shutdown()
+            self._end()
             raise
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Do `work` on the GPU's thread, return what it returns; raises GpuFailure where the GPU fails."""
+    def run(self, work: Callable[[], T], *, within: float | None = None) -> T:
+        """Do `work` on the GPU's thread, return what it returns.
+
+        Raises GpuFailure where the GPU fails, or has not done it `within` so many seconds (None: FRAME).
+        """
         if self._closed:
             raise GpuFailure("the GPU has been closed")
+        self.require()
+        call, limit = _Call(work), self.FRAME if within is None else within
+        self._calls.put(call)
         try:
-            return self._thread.submit(work).result()
+            try:
+                self._await(call, limit)
+            except KeyboardInterrupt:  # what is under way is not left to itself
+                self._await(call, limit)
+                raise
+            if call.errors:
+                raise call.errors.pop()
+            return call.made.pop()
         except (self.driver.Error, GpuFailure) as error:
             refused = isinstance(error, GpuFailure)
             failure = str(error) if refused else f"the GPU failed: {reason(error)}"
             self.failure = self.failure or failure
             raise GpuFailure(failure) from error
 
+    def require(self) -> None:
+        """Raise GpuFailure where the card has been given up: it is not to be asked for anything."""
+        if self.abandoned:
+            raise GpuFailure(str(self.failure))
+
+    def settle(self) -> None:
+        """Wait until all that was queued on any stream is done (the GPU's thread).
+
+        Before memory is freed: that waits for the card too, but PyCUDA keeps Python's lock meanwhile, and
+        nobody else would notice how long it takes.
+        """
+        self.require()
+        self._context.synchronize()
+
     def close(self) -> None:
         """Release the context and end the thread; what fails on the way is of no interest any more."""
         with suppress(GpuFailure):
-            self.run(self._release)
+            self.run(self._release, within=self.CLOSING)
         self._closed = True
-        self._thread.shutdown()
+        self._end()
 
     def __enter__(self) -> Device:
         return self
@@ -66,24 +118,81 @@ class Device:
     ) -> None:
         self.close()
 
+    def _await(self, call: _Call[Any], limit: float) -> None:
+        """Wait until a call is done; raises GpuFailure when the card is given up, for this or another one."""
+        for _ in range(math.ceil(limit / _SLICE)):
+            self.require()
+            if call.done.wait(_SLICE):
+                return
+        self._abandon(f"the GPU did not answer within {limit:g} s")
+        self.require()
+
+    def _abandon(self, failure: str) -> None:
+        self.failure = self.failure or failure
+        self.abandoned = True
+        self._calls.put(None)
+        # Never freed, nor its holders, not even when the interpreter ends: freeing waits for the card.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
+
+    def _end(self) -> None:
+        """End the thread, unless it may be waiting for the card."""
+        self._calls.put(None)
+        if not self.abandoned:
+            self._thread.join()
+
+    def _serve(self) -> None:
+        """The thread."""
+        while (call := self._calls.get()) is not None and not self.abandoned:
+            call.do()
+            del call  # with all it holds on to, before the next is waited for
+        if self.abandoned and self._pushed:
+            try:
+                self._context.pop()
+            except self.driver.Error:  # PyCUDA ends the process when a thread ends that has a context
+                threading.Event().wait()
+
     def _open(self) -> None:
         self.driver.init()
         card = self.driver.Device(0)
         self._context = card.retain_primary_context()
         try:
             self._context.push()
+            self._pushed = True
             self.functions = kernels(self.driver, card.compute_capability())
         except BaseException:
-            with suppress(self.driver.Error):
-                self._release()
+            if not self.abandoned:
+                with suppress(self.driver.Error):
+                    self._release()
             raise
 
     def _release(self) -> None:
         self.functions.clear()  # slots hold it too, and kernels are unloaded on this thread
         try:
             self._context.pop()
+            self._pushed = False
         finally:
-            self._context.detach()
+            if not self.abandoned:
+                self._pushed = False  # detaching pops as well
+                self._context.detach()
+
+
+class _Call(Generic[T]):
+    """Work for the GPU's thread, and what came of it: taken out at once, or an error and its frames keep each
+    other alive."""
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self.done = threading.Event()
+        self.made: list[T] = []
+        self.errors: list[BaseException] = []
+        self._work = work
+
+    def do(self) -> None:
+        """Do it (the GPU's thread)."""
+        try:
+            self.made.append(self._work())
+        except BaseException as error:
+            self.errors.append(error)
+        self.done.set()
 
 
 def _pycuda() -> Any:

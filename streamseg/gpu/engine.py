@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class Engine:
 
     def __init__(self, device: Device, package: Package, plan: Plan, card: ModelCard) -> None:
         """Raises PlanRefused where TensorRT does not take the plan, GpuFailure where the GPU refuses."""
-        self._trt, self._card = package.module, card
+        self._device, self._trt, self._card = device, package.module, card
         self._log = listener(package.module)
         self.slot = Slot(device)
         """Has the tensors; its stream is for whoever has none of his own."""
@@ -44,6 +45,7 @@ class Engine:
         self._context: Any = None
         self._read: list[int] = []
         self._written: list[int] = []
+        device.holders.add(self)
         try:
             self._load(plan)
             self._place(plan)
@@ -97,11 +99,18 @@ class Engine:
         return taken
 
     def close(self) -> None:
-        """Give everything back: context, engine and runtime in this order, memory last."""
+        """Give everything back: context, engine and runtime in this order, memory last.
+
+        Raises GpuFailure where the card has been given up: it keeps everything.
+        """
+        with suppress(self._device.driver.Error):
+            self._device.settle()
+        self._device.require()
         self._context = None
         self._engine = None
         self._runtime = None
         self.slot.clear()
+        self._device.holders.discard(self)
 
     def _load(self, plan: Plan) -> None:
         try:

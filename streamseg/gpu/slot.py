@@ -23,10 +23,12 @@ class Slot:
     """One piece of work at a time, in order: uploads, kernels, downloads, then one wait.
 
     Buffers have names. They are made on first use and kept; a larger one takes the place of one that has
-    become too small. All methods are for the GPU's thread; the caller closes.
+    become too small. All methods are for the GPU's thread; the caller closes. Once the card has been given up
+    they raise GpuFailure, and what the slot has there is never freed.
     """
 
     def __init__(self, device: Device) -> None:
+        self._device = device
         self._driver, self._functions = device.driver, device.functions
         self._stream: Any = None
         self._decoded: Any = None
@@ -47,8 +49,9 @@ class Slot:
         """
         held, capacity = self._card.get(name, (None, 0))
         if capacity < size:
+            self._claim()
             if held is not None:
-                self.wait()
+                self._device.settle()
                 self._card.pop(name)
                 held.free()
             held = self._driver.mem_alloc(size)
@@ -93,6 +96,7 @@ class Slot:
     def wait(self) -> None:
         """Wait until all that was queued is done."""
         if self._stream is not None:
+            self._device.require()
             self._stream.synchronize()
 
     def follow_decoder(self) -> None:
@@ -100,32 +104,45 @@ class Slot:
         stream = self._start()
         if self._decoded is None:
             self._decoded = self._driver.Event()
+            self._device.require()
         self._decoded.record()
         stream.wait_for_event(self._decoded)
 
     def clear(self) -> None:
         """Give everything back, whatever state the card is in; the slot can be used again."""
-        with suppress(self._driver.Error):
-            self.wait()
+        self._device.require()
+        if self._stream is not None:
+            with suppress(self._driver.Error):
+                self._device.settle()
         held = [allocation for allocation, _ in self._card.values()]
         held += [array.base for array in self._host.values()]
         for each in held:
+            self._device.require()
             with suppress(self._driver.Error):
                 each.free()
         self._card, self._host, self._tables, self._stream = {}, {}, {}, None
         self._decoded = None
+        self._device.holders.discard(self)
+
+    def _claim(self) -> None:
+        """There is going to be something of this slot's on the card."""
+        self._device.require()
+        self._device.holders.add(self)
 
     def _start(self) -> Any:
         if self._stream is None:
+            self._claim()
             self._stream = self._driver.Stream()
+        self._device.require()
         return self._stream
 
     def _staging(self, name: str, size: int) -> Bytes:
         """Page-locked host memory: only that is copied while other work goes on."""
         held = self._host.get(name)
         if held is None or held.size < size:
+            self._claim()
             if held is not None:
-                self.wait()
+                self._device.settle()
                 self._host.pop(name).base.free()
             held = self._host[name] = self._driver.pagelocked_empty(size, np.uint8)
         staging: Bytes = held

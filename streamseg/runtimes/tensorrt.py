@@ -107,7 +107,7 @@ class TensorrtRuntime(Runtime):
             self.engine.close()
 
         with suppress(GpuFailure):
-            self.device.run(clear)
+            self.device.run(clear, within=self.device.CLOSING)
         self.device.close()
 
     def _loaded(self, gpu: Gpu, say: Callable[[str], None], precision: Precision) -> Engine:
@@ -134,4 +134,4 @@ class TensorrtRuntime(Runtime):
                 raise
             return engine
 
-        return self.device.run(load)
+        return self.device.run(load, within=self.device.LOADING)

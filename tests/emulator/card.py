@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 _GUARD = 64
+_WAITS = {"synchronize", "event.synchronize", "context.synchronize"}
 GARBAGE, _FREED, _FENCE = 0x42, 0x43, 0x3C  # as codes and as float32: something that shows
 
 
@@ -37,15 +38,26 @@ class Card:
     """One emulated card and all that was done to it, in order: `calls`.
 
     `seed`: an odd one runs the threads of kernels the other way round. `fails_at`: number of the driver call
-    that fails, counted from 0; if the card is `lost`, so do all after it. `memory`: bytes there are.
+    that fails, counted from 0; if the card is `lost`, so do all after it. `hangs_at`: number of the call that
+    does not return before `answers` is set again. `memory`: bytes there are.
     """
 
     def __init__(
-        self, *, seed: int = 0, fails_at: int | None = None, lost: bool = False, memory: int = 1 << 30
+        self,
+        *,
+        seed: int = 0,
+        fails_at: int | None = None,
+        lost: bool = False,
+        hangs_at: int | None = None,
+        memory: int = 1 << 30,
     ) -> None:
         self.calls: list[str] = []
         self.threads: set[int] = set()
         self.fails_at, self.lost = fails_at, lost
+        self.hangs_at = hangs_at
+        self.answers = threading.Event()
+        """While it is not set nothing gets done: who waits for work waits for this."""
+        self.answers.set()
         self.failure: type[Error] = LaunchError
         self.free = memory
         self.backwards = bool(seed % 2)
@@ -85,6 +97,10 @@ class Card:
         number = len(self.calls)
         self.calls.append(name)
         self.threads.add(threading.get_ident())
+        if number == self.hangs_at:
+            self.answers.clear()
+        if number == self.hangs_at or name in _WAITS:
+            self.answers.wait()
         if self.fails_at is not None and (number == self.fails_at or (self.lost and number > self.fails_at)):
             raise self.failure(f"{name} failed: injected")
         if context:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from streamseg.gpu import module as kernel_module
+from streamseg.gpu.device import Device as GpuDevice
 from tests.emulator.card import (
     GARBAGE,
     Allocation,
@@ -26,6 +27,9 @@ from tests.emulator.card import (
     Stream,
 )
 from tests.emulator.library import library
+
+PATIENCE = 60.0
+"""Seconds for a frame: the kernels of an emulated card are slow, all the more on a busy machine."""
 
 _MOST_THREADS, _MOST_BLOCKS = 1024, (2**31 - 1, 65535, 65535)
 _MOST_THREADS_OF = (1024, 1024, 64)
@@ -176,6 +180,7 @@ def emulated(card: Card) -> Iterator[Card]:
     """Let `import pycuda.driver` find this card, whose kernels need no compiling."""
     library()
     kept = kernel_module.compiled, kernel_module.require
+    limit, GpuDevice.FRAME = GpuDevice.FRAME, PATIENCE
     kernel_module.compiled = lambda capability, folder=None: b"emulated"
     kernel_module.require = lambda: None
     package, before = (
@@ -188,6 +193,7 @@ def emulated(card: Card) -> Iterator[Card]:
         yield card
     finally:
         kernel_module.compiled, kernel_module.require = kept
+        GpuDevice.FRAME = limit
         for name, module in before.items():
             if module is None:
                 sys.modules.pop(name, None)
