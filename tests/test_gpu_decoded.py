@@ -163,12 +163,12 @@ def test_cuts_are_seen_from_the_same_pixels(pixels: str, full: bool) -> None:
     with bench(card) as at:
         surface = decoded(on_card(card, picture).native)
         assert surface is not None
-        found = at.device.run(lambda: points(at.slot, surface, GRID))
+        found = at.device.carry_out(lambda: points(at.slot, surface, GRID))
         assert found is not None
         assert np.abs(found.astype(int) - seen[0]).max() <= 3
         tiny = decoded(on_card(card, noise(32, 16, "yuv420p").reformat(format="nv12")).native)
         assert tiny is not None
-        assert at.device.run(lambda: points(at.slot, tiny, GRID)) is None
+        assert at.device.carry_out(lambda: points(at.slot, tiny, GRID)) is None
         card.default.drain(card.default.queued)
 
 

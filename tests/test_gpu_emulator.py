@@ -210,6 +210,27 @@ def test_streams_wait_for_each_other_only_where_told(machine: Machine) -> None:
     assert (np.array(down) == 7).all()
 
 
+def test_an_event_comes_late_and_alone(machine: Machine) -> None:
+    """Not when it is asked for first, nor while the card does not answer; what was queued after it waits."""
+    down, after = (machine.cuda.pagelocked_empty(64, np.uint8) for _ in range(2))
+    machine.host[:] = 7
+    machine.cuda.memcpy_htod_async(machine.codes, machine.host, machine.stream)
+    machine.cuda.memcpy_dtoh_async(down, machine.codes, machine.stream)
+    event = machine.cuda.Event(machine.cuda.event_flags.DISABLE_TIMING).record(machine.stream)
+    machine.cuda.memcpy_dtoh_async(after, machine.codes, machine.stream)
+    machine.card.answers.clear()
+    assert not any(event.query() for _ in range(3))
+    assert (np.array(down) != 7).all()
+    machine.card.answers.set()
+    assert event.query()
+    assert (np.array(down) == 7).all()
+    assert (np.array(after) != 7).all()
+    event.record(machine.stream)
+    assert not event.query()
+    assert event.query()
+    assert (np.array(after) == 7).all()
+
+
 def test_freed_memory_is_garbage(machine: Machine) -> None:
     """So is new memory: neither is ever zero by luck."""
     fresh = np.array(machine.codes.bytes)

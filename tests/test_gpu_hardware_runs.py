@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,8 +127,9 @@ def test_a_run_begins_at_once_and_goes_on_on_the_gpu(monkeypatch: pytest.MonkeyP
     assert said == ["tensorrt takes over from onnxruntime"]
 
 
-def test_when_the_card_fails_the_processor_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The driver's error comes out of a wait, as after a kernel that went wrong."""
+@pytest.mark.parametrize("hangs", [False, True])
+def test_when_the_card_fails_the_processor_takes_over(hangs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver's error comes out of a wait, as after a kernel that went wrong, or nothing ever comes."""
     frame = frame_of(noise(1280, 720, "yuv420p"))
     with (
         Segmenter("selfie", runtime="tensorrt") as segmenter,
@@ -136,13 +138,15 @@ def test_when_the_card_fails_the_processor_takes_over(monkeypatch: pytest.Monkey
         compositor(frame, segmenter(frame))
         runtime = segmenter._runtimes[0]
         assert isinstance(runtime, TensorrtRuntime)
-        broken = runtime.device.driver.LogicError("cuStreamSynchronize failed: an illegal memory access")
+        broken = runtime.device.driver.LogicError("cuEventQuery failed: an illegal memory access")
+
+        def query() -> bool:
+            if hangs:
+                return False
+            raise broken
+
         with monkeypatch.context() as patch:
-
-            def wait(_slot: object) -> None:
-                raise broken
-
-            patch.setattr("streamseg.gpu.slot.Slot.wait", wait)
+            patch.setattr("streamseg.gpu.slot.Slot.queued", lambda _slot: SimpleNamespace(query=query))
             matte = segmenter(frame)
         assert not matte.alpha.any()
         assert matte.failure is not None

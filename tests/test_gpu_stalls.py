@@ -166,7 +166,7 @@ def test_a_run_goes_on_on_the_processor(name: str, tmp_path: Path) -> None:
         plans = found.plans
         wanted, _ = run_network(ListSource(range(0, 160, 40)), card, recipe, runtime="tensorrt", **options)
     hidden = failed(recipe)
-    for call in ("memcpy_htod_async", "execute_async_v3", "memcpy_dtoh_async", "synchronize"):
+    for call in ("memcpy_htod_async", "execute_async_v3", "memcpy_dtoh_async", "query"):
         every = [number for number, name in enumerate(clean.calls) if name == call]
         number = every[len(every) // 2]
         stuck = Card(hangs_at=number)

@@ -23,14 +23,24 @@ from streamseg.effects import Camera, ClassColours, Recipe
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.gpu.decoded import decoded
-from streamseg.gpu.device import Device
+from streamseg.gpu.device import Device, Steps
 from streamseg.gpu.jobs import Record
 from streamseg.gpu.layers import CardScene, card_painter, weighted
 from streamseg.gpu.mattes import CardAlpha, CardOperations, Step
 from streamseg.gpu.merge import even, fainter, in_colour, merged, tinted
 from streamseg.gpu.slot import Slot
-from streamseg.gpu.surface import OnCard, Surface, blank, plane, plane_sizes, positions, upload
-from streamseg.pictures import Plane, Pool, planes
+from streamseg.gpu.surface import (
+    Later,
+    OnCard,
+    Surface,
+    blank,
+    download,
+    plane,
+    plane_sizes,
+    positions,
+    upload,
+)
+from streamseg.pictures import Plane, Pool
 
 _THIN = 8
 """Columns and rows of a label map to one that counts for the legend."""
@@ -112,12 +122,12 @@ class CudaCompositor(Compositor):
         self._base.prepare(scene)
         self._over.prepare(scene)
 
-        def work() -> av.VideoFrame:
+        def work() -> Later:
             if fresh:
                 self._slot.follow_decoder()
             return self._painted(frame, matte, held, picture)
 
-        return frame.with_picture(self._run(work))
+        return frame.with_picture(self._run(work)())
 
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
@@ -144,20 +154,22 @@ class CudaCompositor(Compositor):
     def _needs_picture(self) -> bool:
         return self.recipe.output in ("picture", "alpha")
 
-    def _run(self, work: Callable[[], av.VideoFrame]) -> av.VideoFrame:
-        """Do a frame's work on the GPU's thread; whatever goes wrong, the next frame begins afresh."""
+    def _run(self, work: Callable[[], Later]) -> Later:
+        """Queue a frame's work, wait for it once; whatever goes wrong, the next frame begins afresh."""
 
-        def guarded() -> av.VideoFrame:
+        def guarded() -> Steps[Later]:
             try:
-                return work()
-            except BaseException:
+                later = work()
+                yield self._slot.queued()
+                return later
+            except Exception:
                 self._slot.clear()
                 self._operations.reset()
                 self._base.forget()
                 self._over.forget()
                 raise
 
-        return self._device.run(guarded)
+        return self._device.carry_out(guarded)
 
     def _readable(self, picture: av.VideoFrame) -> av.VideoFrame:
         """The picture in a format whose components kernels find; of what is cut out, in that of its kin."""
@@ -166,10 +178,8 @@ class CudaCompositor(Compositor):
             return coloured(opaque, alpha_canvas(Canvas.of(opaque)))
         return picture if positions(picture.format.name) else self._converter.planar(picture)
 
-    def _painted(
-        self, frame: Frame, matte: Matte, held: OnCard, picture: av.VideoFrame | None
-    ) -> av.VideoFrame:
-        """On the GPU's thread: queue everything, wait once."""
+    def _painted(self, frame: Frame, matte: Matte, held: OnCard, picture: av.VideoFrame | None) -> Later:
+        """On the GPU's thread: queue everything."""
         labels = self._labels(matte, held)
         if self.recipe.output == "labels":
             return self._label_picture(cast(CardAlpha, labels))
@@ -193,9 +203,7 @@ class CudaCompositor(Compositor):
         elif self._opacity < 1:
             over = tinted(scene, over, self._opacity)
         painted = self._blended(surface.canvas, self._base(scene), over, alpha)
-        if self._legend is not None and seen is not None:
-            self._legend.draw(painted, surface.canvas, seen, self._classes.shown)
-        return painted
+        return painted if seen is None else self._explained(painted, surface.canvas, seen)
 
     def _labels(self, matte: Matte, held: OnCard) -> CardAlpha | None:
         """The label map on the card; None where it is not asked for, or the matte failed."""
@@ -221,14 +229,12 @@ class CudaCompositor(Compositor):
 
     def _blended(
         self, canvas: Canvas, base: Sequence[Record], over: Sequence[Record], alpha: CardAlpha
-    ) -> av.VideoFrame:
+    ) -> Later:
         """Two layers, blended."""
         _, address, size = merged(self._slot, "finished", canvas, base, over, alpha)
-        return self._finished(canvas, address, size)
+        return download(self._slot, canvas, address, size, self._pool)
 
-    def _cut_out(
-        self, picture: av.VideoFrame, surface: Surface, alpha: CardAlpha, kin: Canvas
-    ) -> av.VideoFrame:
+    def _cut_out(self, picture: av.VideoFrame, surface: Surface, alpha: CardAlpha, kin: Canvas) -> Later:
         """The frame with alpha, black where it is transparent."""
         size = kin.width, kin.height
         (*colours, transparency), address, length = blank(
@@ -250,7 +256,7 @@ class CudaCompositor(Compositor):
                 down=down,
                 black=kin.codes((0, 0, 0))[index],
             )
-        return self._finished(kin, address, length)
+        return download(self._slot, kin, address, length, self._pool)
 
     def _own_alpha(self, picture: av.VideoFrame, kin: Canvas) -> dict[str, Record]:
         """The alpha the picture came with, as a field of the job."""
@@ -260,19 +266,19 @@ class CudaCompositor(Compositor):
         address = self._slot.upload("own alpha", [own])[0]
         return {"own": plane(address, kin.width, kin.height, own.itemsize)}
 
-    def _finished(self, canvas: Canvas, address: int, size: int) -> av.VideoFrame:
-        """Bring a finished picture down: here is the frame's one wait."""
-        staging = self._slot.download("finished", address, size)
-        self._slot.wait()
-        made, end = canvas.blank(self._pool), 0
-        for target in planes(made):
-            codes = staging[end : end + target.nbytes]
-            np.copyto(target, codes.view(target.dtype).reshape(target.shape))
-            end += target.nbytes
-        return made
+    def _explained(self, painted: Later, canvas: Canvas, seen: LabelMap) -> Later:
+        """With a legend of the classes seen."""
+        legend = cast(Legend, self._legend)
+
+        def later() -> av.VideoFrame:
+            made = painted()
+            legend.draw(made, canvas, seen, self._classes.shown)
+            return made
+
+        return later
 
     def _seen_labels(self, matte: Matte, labels: CardAlpha | None) -> LabelMap | None:
-        """Enough of the label map to tell which classes are in the picture; from the card after the wait."""
+        """Enough of the label map for a legend, if there is one; from the card it is there after the wait."""
         if self._legend is None or labels is None:
             return None
         if matte.labels is not None:
@@ -297,11 +303,10 @@ class CudaCompositor(Compositor):
         )
         return self._slot.download("looked up", to, size[0] * size[1]).reshape(size[::-1])
 
-    def _label_picture(self, labels: CardAlpha) -> av.VideoFrame:
+    def _label_picture(self, labels: CardAlpha) -> Later:
         """Class ids that are on the card."""
         ids = self._looked_up(labels, self._classes.shown_ids, labels.size, 1)
-        self._slot.wait()
-        return label_picture(np.array(ids))
+        return lambda: label_picture(np.array(ids))
 
 
 def _keeps_planes(canvas: Canvas) -> bool:

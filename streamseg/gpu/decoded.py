@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.compositors.planes import Canvas
+from streamseg.gpu.device import Steps
 from streamseg.gpu.slot import Slot
 from streamseg.gpu.surface import Surface, components, positions
 from streamseg.hdr import to_sdr
@@ -29,8 +30,8 @@ def decoded(picture: av.VideoFrame) -> Surface | None:
     return Surface(canvas, components(canvas, found, addresses, linesizes), picture)
 
 
-def points(slot: Slot, surface: Surface, size: tuple[int, int]) -> NDArray[np.uint8] | None:
-    """(h, w) luma of pixels spread evenly over a surface, in full range, as Shots compares it; waits.
+def points(slot: Slot, surface: Surface, size: tuple[int, int]) -> Steps[NDArray[np.uint8] | None]:
+    """(h, w) luma of pixels spread evenly over a surface, in full range, as Shots compares it.
 
     None of a picture smaller than `size` (w, h), or whose first component is no luma.
     """
@@ -56,7 +57,7 @@ def points(slot: Slot, surface: Surface, size: tuple[int, int]) -> NDArray[np.ui
         down=down,
     )
     found = slot.download("points", to, width * height)
-    slot.wait()
+    yield slot.queued()
     (grey,) = to_sdr([np.array(found).reshape(height, width)], canvas.tags.transfer, canvas.tags.primaries)
     return grey
 

@@ -6,18 +6,22 @@ import ctypes
 import math
 import os
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from importlib import import_module
-from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from streamseg.errors import GpuFailure, UsageError, reason
 from streamseg.gpu.module import kernels
 
 T = TypeVar("T")
+Steps: TypeAlias = Generator[Any, None, T]
+"""Work in steps: it yields the CUDA event after which it goes on. Meanwhile other work is done."""
 
+_GLANCE = 0.0002
+"""Seconds between looks at whether such an event has come; a wait would keep other work from being queued."""
 _SLICE = 0.1
 """Seconds between looks at whether the card has been given up. Slices are counted, no clock is read: a
 process that was stopped for a while (Ctrl-Z) finds an answer when it goes on."""
@@ -27,7 +31,8 @@ class Device:
     """The first GPU: its primary context, current on a thread of its own, and the kernels.
 
     A context, its memory and its CUDA streams may be used by any thread, but PyCUDA frees them only where the
-    context is current, and TensorRT wants one thread for each of its contexts. So all work is handed to one.
+    context is current, and TensorRT wants one thread for each of its contexts. So all work is handed to one,
+    which queues it and does not wait for it: while the card works on a frame the next one's work is queued.
     Closed by whoever opened it, after everything that was made of it.
 
     A card that does not answer in time is given up for good: nobody waits for it or for its thread any more,
@@ -54,7 +59,11 @@ class Device:
         """Whoever has something there (the GPU's thread)."""
         self._closed = False
         self._pushed = False
-        self._calls: SimpleQueue[_Call[Any] | None] = SimpleQueue()
+        # No SimpleQueue: with a short timeout its `get` sometimes waits for ever (Python 3.11.7).
+        self._calls: deque[_Call[Any]] = deque()
+        self._changed = threading.Event()
+        self._ending = False
+        self._under_way: list[_Call[Any]] = []
         # A daemon, so that the interpreter does not wait at its end for a card that does not answer.
         self._thread = threading.Thread(target=self._serve, name="streamseg-gpu", daemon=True)
         self._thread.start()
@@ -65,15 +74,24 @@ class Device:
             raise
 
     def run(self, work: Callable[[], T], *, within: float | None = None) -> T:
-        """Do `work` on the GPU's thread, return what it returns.
+        """Do `work` on the GPU's thread, return what it returns; while it waits no other work is done.
 
-        Raises GpuFailure where the GPU fails, or has not done it `within` so many seconds (None: FRAME).
+        Raises as `carry_out`.
+        """
+        return self.carry_out(lambda: _at_once(work), within=within)
+
+    def carry_out(self, work: Callable[[], Steps[T]], *, within: float | None = None) -> T:
+        """Do `work` on the GPU's thread, step by step; return what it returns.
+
+        What goes wrong on the card is raised in it, where it waits. Raises GpuFailure where the GPU fails, or
+        has not done all of it `within` so many seconds (None: FRAME).
         """
         if self._closed:
             raise GpuFailure("the GPU has been closed")
         self.require()
-        call, limit = _Call(work), self.FRAME if within is None else within
-        self._calls.put(call)
+        call, limit = _Call(work()), self.FRAME if within is None else within
+        self._calls.append(call)
+        self._changed.set()
         try:
             try:
                 self._await(call, limit)
@@ -130,26 +148,34 @@ class Device:
     def _abandon(self, failure: str) -> None:
         self.failure = self.failure or failure
         self.abandoned = True
-        self._calls.put(None)
+        self._changed.set()
         # Never freed, nor its holders, not even when the interpreter ends: freeing waits for the card.
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self))
 
     def _end(self) -> None:
         """End the thread, unless it may be waiting for the card."""
-        self._calls.put(None)
+        self._ending = True
+        self._changed.set()
         if not self.abandoned:
             self._thread.join()
 
     def _serve(self) -> None:
         """The thread."""
-        while (call := self._calls.get()) is not None and not self.abandoned:
-            call.do()
-            del call  # with all it holds on to, before the next is waited for
+        while not (self.abandoned or self._ending):
+            self._go_on()
         if self.abandoned and self._pushed:
             try:
                 self._context.pop()
             except self.driver.Error:  # PyCUDA ends the process when a thread ends that has a context
                 threading.Event().wait()
+
+    def _go_on(self) -> None:
+        """Wait for calls, begin them, and go on with those whose events have come."""
+        self._changed.wait(_GLANCE if self._under_way else None)
+        self._changed.clear()
+        while self._calls:
+            self._under_way.append(self._calls.popleft())
+        self._under_way = [call for call in self._under_way if self.abandoned or not call.go_on()]
 
     def _open(self) -> None:
         self.driver.init()
@@ -180,19 +206,40 @@ class _Call(Generic[T]):
     """Work for the GPU's thread, and what came of it: taken out at once, or an error and its frames keep each
     other alive."""
 
-    def __init__(self, work: Callable[[], T]) -> None:
+    def __init__(self, steps: Steps[T]) -> None:
         self.done = threading.Event()
         self.made: list[T] = []
         self.errors: list[BaseException] = []
-        self._work = work
+        self._steps = steps
+        self._event: Any = None
 
-    def do(self) -> None:
-        """Do it (the GPU's thread)."""
+    def go_on(self) -> bool:
+        """Do the next step if it is due; tell whether that was the last (the GPU's thread)."""
         try:
-            self.made.append(self._work())
+            self._event = self._next()
+        except StopIteration as end:
+            self.made.append(end.value)
         except BaseException as error:
             self.errors.append(error)
+        else:
+            return False
         self.done.set()
+        return True
+
+    def _next(self) -> Any:
+        """Return what is waited for from now on."""
+        try:
+            if self._event is not None and not self._event.query():
+                return self._event
+        except Exception as error:
+            return self._steps.throw(error)
+        return next(self._steps)
+
+
+def _at_once(work: Callable[[], T]) -> Steps[T]:
+    """Work of one step."""
+    yield from ()
+    return work()
 
 
 def _pycuda() -> Any:

@@ -91,11 +91,10 @@ class Engine:
         }
 
     def result(self, slot: Slot) -> NDArray[np.generic]:
-        """Return the output, once all that the slot has under way is done."""
+        """Queue the download of the output; it is there once all that the slot has under way is done."""
         output = self.output
         codes = slot.download("output", output.address, self._size(output.shape, self.output_dtype))
-        slot.wait()
-        taken: NDArray[np.generic] = np.array(codes).view(self.output_dtype).reshape(output.shape)
+        taken: NDArray[np.generic] = codes.view(self.output_dtype).reshape(output.shape)
         return taken
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from streamseg.crop import Box
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame
 from streamseg.gpu.decoded import decoded, points
-from streamseg.gpu.device import Device
+from streamseg.gpu.device import Device, Steps
 from streamseg.gpu.engine import Engine
 from streamseg.gpu.mattes import CardAlpha
 from streamseg.gpu.network_input import CardInput
@@ -64,14 +64,14 @@ class CardSight(Sight):
             return None
         lease = self.lease()
 
-        def read() -> NDArray[np.uint8] | None:
+        def read() -> Steps[NDArray[np.uint8] | None]:
             try:
-                return points(lease.slot, surface, GRID)
-            except BaseException:
+                return (yield from points(lease.slot, surface, GRID))
+            except Exception:
                 lease.slot.clear()
                 raise
 
-        return self.device.run(read)
+        return self.device.carry_out(read)
 
     def lease(self) -> Lease:
         """Return an idle slot, or one more."""
@@ -98,7 +98,7 @@ class CardSight(Sight):
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What a look found."""
+    """What a look found; the arrays are the slot's."""
 
     alpha: CardAlpha
     labels: CardAlpha | None
@@ -123,14 +123,14 @@ class _Sighting:
         if not positions(layout(self._frame.native).name):
             tensor = sight.scaled(self._frame.picture, part)
 
-        def look() -> _Seen:
+        def look() -> Steps[_Seen]:
             try:
-                return self._look(lease.slot, view, part, tensor)
-            except BaseException:
+                return (yield from self._look(lease.slot, view, part, tensor))
+            except Exception:
                 lease.slot.clear()
                 raise
 
-        seen = sight.device.run(look)
+        seen = sight.device.carry_out(look)
         whole = part is None
         held = OnCard(
             sight.device,
@@ -140,7 +140,7 @@ class _Sighting:
             (holder, lease),
         )
         share = np.multiply(seen.opacities, np.float32(1 / 255), dtype=np.float32)
-        ids = seen.ids if seen.ids is not None else np.zeros((view.height, view.width), np.uint8)
+        ids = np.zeros((view.height, view.width), np.uint8) if seen.ids is None else np.array(seen.ids)
         return Look(view, share, lambda: ids, held)
 
     def _placed(self, slot: Slot) -> Surface:
@@ -153,7 +153,7 @@ class _Sighting:
 
     def _look(
         self, slot: Slot, view: Box, part: Box | None, tensor: tuple[NDArray[np.float32], Placement] | None
-    ) -> _Seen:
+    ) -> Steps[_Seen]:
         """On the GPU's thread: queue everything, wait once."""
         engine, reader = self._sight.engine, self._sight.reader
         if tensor is not None:
@@ -171,12 +171,12 @@ class _Sighting:
             ids = slot.download("ids", labels.address, view.width * view.height)
         opacities = slot.download("opacities", alpha.address, alpha.width * alpha.height)
         fault = slot.download("fault", broken, 4)
-        slot.wait()
+        yield slot.queued()
         if fault.view(np.int32)[0]:
             raise RuntimeFailure("the network's output is not finite")
         return _Seen(
             alpha,
             labels,
             opacities.reshape(alpha.height, alpha.width),
-            None if ids is None else np.array(ids).reshape(view.height, view.width),
+            None if ids is None else ids.reshape(view.height, view.width),
         )

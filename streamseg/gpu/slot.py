@@ -20,7 +20,7 @@ _BLOCK = (32, 8, 1)
 
 
 class Slot:
-    """One piece of work at a time, in order: uploads, kernels, downloads, then one wait.
+    """One piece of work at a time, in order: uploads, kernels, downloads, then one event to wait for.
 
     Buffers have names. They are made on first use and kept; a larger one takes the place of one that has
     become too small. All methods are for the GPU's thread; the caller closes. Once the card has been given up
@@ -33,6 +33,7 @@ class Slot:
         self._stream: Any = None
         self._decoded: Any = None
         """Marks how far the decoder is."""
+        self._event: Any = None
         self._card: dict[str, tuple[Any, int]] = {}
         self._host: dict[str, Any] = {}
         self._tables: dict[str, tuple[bytes, int]] = {}
@@ -88,13 +89,21 @@ class Slot:
         self._functions[kernel].prepared_async_call(grid, _BLOCK, self._start(), job)
 
     def download(self, name: str, address: int, size: int) -> Bytes:
-        """Queue a copy of so many bytes from the card; there after `wait`, until the next of that name."""
+        """Queue a copy of so many bytes from the card; there once it is done, until the next of that name."""
         staging = self._staging(name, size)[:size]
         self._driver.memcpy_dtoh_async(staging, address, self._start())
         return staging
 
+    def queued(self) -> Any:
+        """Return the event that comes when all that was queued so far is done; there is one for each slot."""
+        if self._event is None:
+            self._claim()
+            self._event = self._driver.Event(self._driver.event_flags.DISABLE_TIMING)
+        self._event.record(self._start())
+        return self._event
+
     def wait(self) -> None:
-        """Wait until all that was queued is done."""
+        """Wait until all that was queued is done; the GPU's thread does nothing else meanwhile."""
         if self._stream is not None:
             self._device.require()
             self._stream.synchronize()
@@ -110,18 +119,17 @@ class Slot:
 
     def clear(self) -> None:
         """Give everything back, whatever state the card is in; the slot can be used again."""
-        self._device.require()
-        if self._stream is not None:
-            with suppress(self._driver.Error):
-                self._device.settle()
         held = [allocation for allocation, _ in self._card.values()]
         held += [array.base for array in self._host.values()]
+        if held:
+            with suppress(self._driver.Error):
+                self._device.settle()
         for each in held:
             self._device.require()
             with suppress(self._driver.Error):
                 each.free()
-        self._card, self._host, self._tables, self._stream = {}, {}, {}, None
-        self._decoded = None
+        self._card, self._host, self._tables = {}, {}, {}
+        self._stream = self._event = self._decoded = None
         self._device.holders.discard(self)
 
     def _claim(self) -> None:

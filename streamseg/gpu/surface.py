@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -16,10 +16,13 @@ from streamseg.gpu.device import Device
 from streamseg.gpu.jobs import COMPONENT, Record, struct
 from streamseg.gpu.mattes import CardAlpha
 from streamseg.gpu.slot import Lease, Slot
-from streamseg.pictures import rows, shape
+from streamseg.pictures import Pool, planes, rows, shape
 
 Position: TypeAlias = tuple[int, int, int, int]
 """Plane, first byte, bytes from sample to sample, unused low bits: as an AVComponentDescriptor has them."""
+
+Later: TypeAlias = Callable[[], av.VideoFrame]
+"""Makes a picture of what was downloaded, once the card has done all that was queued; on any thread."""
 
 _NATIVE: Mapping[str, tuple[Position, ...]] = {
     "nv12": ((0, 0, 1, 0), (1, 0, 2, 0), (1, 1, 2, 0)),
@@ -129,6 +132,21 @@ def blank(
         made.append(plane(address + end, width, height, sample))
         end += width * height * sample
     return made, address, end
+
+
+def download(slot: Slot, canvas: Canvas, address: int, size: int, pool: Pool) -> Later:
+    """Queue the download of a picture whose planes, without padding, lie one behind the other."""
+    staging = slot.download("finished", address, size)
+
+    def later() -> av.VideoFrame:
+        made, end = canvas.blank(pool), 0
+        for target in planes(made):
+            codes = staging[end : end + target.nbytes]
+            np.copyto(target, codes.view(target.dtype).reshape(target.shape))
+            end += target.nbytes
+        return made
+
+    return later
 
 
 def plane(address: int, width: int, height: int, sample: int) -> Record:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from streamseg import plans
 from streamseg.errors import GpuFailure, ModelError
 from streamseg.gpu import driver
-from streamseg.gpu.device import Device
+from streamseg.gpu.device import Device, Steps
 from streamseg.gpu.driver import Gpu
 from streamseg.gpu.engine import Engine, PlanRefused
 from streamseg.plans import package
@@ -74,12 +74,15 @@ class TensorrtRuntime(Runtime):
     def __call__(self, tensors: Tensors) -> dict[str, NDArray[np.generic]]:
         """Run the network once, on the picture's tensor; states are neither taken nor returned."""
 
-        def run() -> NDArray[np.generic]:
-            self.engine.fill(self.engine.slot, tensors[self._card.input.name])
-            self.engine.run(self.engine.slot)
-            return self.engine.result(self.engine.slot)
+        def run() -> Steps[NDArray[np.generic]]:
+            slot = self.engine.slot
+            self.engine.fill(slot, tensors[self._card.input.name])
+            self.engine.run(slot)
+            result = self.engine.result(slot)
+            yield slot.queued()
+            return result
 
-        return {self._card.output.name: self.device.run(run)}
+        return {self._card.output.name: np.array(self.device.carry_out(run))}
 
     def remember(self, states: Tensors) -> None:
         """Begin with these states."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,13 @@ from tests.emulator.card import (
     Context,
     DriverMemoryError,
     Error,
-    Event,
     LaunchError,
     LogicError,
     Pinned,
     PinnedArray,
-    Stream,
 )
 from tests.emulator.library import library
+from tests.emulator.streams import Event, Stream
 
 PATIENCE = 60.0
 """Seconds for a frame: the kernels of an emulated card are slow, all the more on a busy machine."""
@@ -163,7 +162,8 @@ def driver(card: Card) -> ModuleType:
         "init": lambda: card.call("init", context=False),
         "Device": Device,
         "Stream": lambda: Stream(card),
-        "Event": lambda: Event(card),
+        "Event": lambda flags=0: Event(card, flags),
+        "event_flags": SimpleNamespace(DEFAULT=0, BLOCKING_SYNC=1, DISABLE_TIMING=2),
         "mem_alloc": lambda size: Allocation(card, size),
         "pagelocked_empty": pagelocked_empty,
         "memcpy_htod_async": memcpy_htod_async,
