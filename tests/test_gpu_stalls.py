@@ -7,10 +7,11 @@ import gc
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -19,6 +20,7 @@ from streamseg.compositors import open_compositor
 from streamseg.effects import effect
 from streamseg.errors import GpuFailure, RuntimeFailure
 from streamseg.frame import Matte
+from streamseg.gpu import device
 from streamseg.gpu.device import Device
 from tests import networks
 from tests.card_runs import differences, run_network
@@ -30,18 +32,30 @@ from tests.emulator.tensorrt import machine
 from tests.test_compositors_cuda import shown, soft
 from tests.test_gpu_runs import failed
 
-SHORT = 0.3
-"""Seconds: who has not answered by then never will in these tests, or is only given up early."""
 PICTURE = noise(61, 43, "yuv420p")
 REPLACE = effect("replace", background="#336699")
 GIVEN_UP = "the GPU did not answer within"
 
+Hanging: TypeAlias = Callable[..., Card]
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long."""
-    monkeypatch.setattr("tests.emulator.driver.PATIENCE", SHORT)
-    monkeypatch.setattr(Device, "CLOSING", SHORT)
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Hanging:
+    """Makes cards that hang at a call; from then on time flies for whoever waits, and not before."""
+
+    def make(number: int, card: Card | None = None) -> Card:
+        made = card or Card()
+        made.hangs_at = number
+
+        def watch(_call: str) -> None:
+            if len(made.calls) == number + 1:
+                monkeypatch.setattr(device, "_SLICE", 0.0001)
+
+        made.watch = watch
+        monkeypatch.setattr(device, "_SLICE", 0.1)
+        return made
+
+    return make
 
 
 @contextmanager
@@ -61,17 +75,16 @@ def test_a_frames_limit_leaves_time_for_the_processor() -> None:
     assert Device.FRAME <= 1.5
 
 
-def test_a_call_that_does_not_return_fails_and_the_card_is_left_alone() -> None:
+def test_a_call_that_does_not_return_fails_and_the_card_is_left_alone(hanging: Hanging) -> None:
     """Later calls fail at once, closing waits for nothing, and the card is asked for nothing any more."""
-    with emulated(Card()) as card, answering_late(card), Device() as device:
-        card.hangs_at = len(card.calls)
-        with pytest.raises(GpuFailure, match=f"^{GIVEN_UP} 0.3 s$"):
-            device.run(device.settle)
-        assert device.failure is not None
-        assert device.failure.startswith(GIVEN_UP)
+    with emulated(Card()) as card, answering_late(card), Device() as gpu:
+        hanging(len(card.calls), card)
+        with pytest.raises(GpuFailure, match=f"^{GIVEN_UP} 1.5 s$"):
+            gpu.run(gpu.settle, within=1.5)
+        assert gpu.failure == f"{GIVEN_UP} 1.5 s"
         with pytest.raises(GpuFailure, match=GIVEN_UP):
-            device.run(lambda: 1, within=1000)
-        device.close()
+            gpu.run(lambda: 1, within=1000)
+        gpu.close()
         assert not card.answers.is_set()
     assert card.calls[card.hangs_at :] == ["context.synchronize", "pop"]  # or PyCUDA ends the process
 
@@ -83,18 +96,18 @@ def test_who_waits_behind_such_a_call_waits_no_longer() -> None:
         emulated(Card()) as card,
         ThreadPoolExecutor(1) as threads,
         answering_late(card),
-        Device() as device,
+        Device() as gpu,
     ):
 
         def hang() -> None:
             begun.set()
-            device.settle()
+            gpu.settle()
 
         card.hangs_at = len(card.calls)
-        first = threads.submit(device.run, hang, within=1000)
+        first = threads.submit(gpu.run, hang, within=10000)
         begun.wait()
         with pytest.raises(GpuFailure, match=f"{GIVEN_UP} 0.3 s"):
-            device.run(lambda: 2)
+            gpu.run(lambda: 2, within=0.3)
         with pytest.raises(GpuFailure, match=GIVEN_UP):
             first.result()
 
@@ -105,12 +118,12 @@ def test_an_interrupt_leaves_no_work_to_itself() -> None:
 
     def work() -> None:
         _thread.interrupt_main()
-        late.wait(SHORT / 2)
+        late.wait(0.2)
         done.append(True)
 
-    with emulated(Card()), Device() as device:
+    with emulated(Card()), Device() as gpu:
         with pytest.raises(KeyboardInterrupt):
-            device.run(work, within=60)
+            gpu.run(work, within=60)
         assert done
 
 
@@ -137,16 +150,15 @@ def composited(card: Card) -> list[bool]:
     return out
 
 
-def test_whichever_call_hangs_only_finished_frames_come_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whichever_call_hangs_only_finished_frames_come_out(hanging: Hanging) -> None:
     """No frame comes after the hanging call, nothing waits for it, and what is on the card is not touched."""
     with emulated(Card()) as clean:
         assert composited(clean) == [True, True, True]
-    monkeypatch.setattr(Device, "LOADING", SHORT)
     opened = clean.calls.index("mem_alloc")
     for call in sorted(set(clean.calls)):
         last = len(clean.calls) - 1 - clean.calls[::-1].index(call)
         for number in {clean.calls.index(call), last}:
-            with emulated(Card(hangs_at=number)) as card, answering_late(card):
+            with emulated(hanging(number)) as card, answering_late(card):
                 out = composited(card)
                 assert not card.answers.is_set()
                 assert out == sorted(out, reverse=True)
@@ -157,7 +169,7 @@ def test_whichever_call_hangs_only_finished_frames_come_out(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("name", ["silhouette", "replace", "cutout", "blur"])
-def test_a_run_goes_on_on_the_processor(name: str, tmp_path: Path) -> None:
+def test_a_run_goes_on_on_the_processor(name: str, tmp_path: Path, hanging: Hanging) -> None:
     """Frames in flight show background only, no other is lost; the run ends while the card still hangs."""
     card, recipe = networks.brightness(tmp_path), effect(name)
     options = {"crop": "off", "smooth": 0}
@@ -169,26 +181,27 @@ def test_a_run_goes_on_on_the_processor(name: str, tmp_path: Path) -> None:
     for call in ("memcpy_htod_async", "execute_async_v3", "memcpy_dtoh_async", "query"):
         every = [number for number, name in enumerate(clean.calls) if name == call]
         number = every[len(every) // 2]
-        stuck = Card(hangs_at=number)
+        stuck = hanging(number)
         with machine(stuck) as found, answering_late(stuck):
             found.plans = plans
             frames, report = run_network(
                 ListSource(range(0, 160, 40)), card, recipe, runtime="tensorrt", **options
             )
             assert not stuck.answers.is_set()
-        assert report.runtime == "tensorrt, then onnxruntime"
-        assert report.failures == [f"{GIVEN_UP} 0.3 s; the processor takes over"]
+        relieved = report.runtime == "tensorrt, then onnxruntime"
+        assert relieved or call != "execute_async_v3"  # others may be the compositor's, of a last frame
+        assert report.failures == [f"{GIVEN_UP} 60 s; the processor takes over"]
         assert 1 <= report.frames_failed <= 2
         assert len(frames) == 4
         for frame, right, background in zip(frames, wanted, hidden, strict=True):
             assert min(differences(frame, right).max(), differences(frame, background).max()) <= 3
 
 
-def test_what_a_network_has_on_such_a_card_is_never_given_back(tmp_path: Path) -> None:
+def test_what_a_network_has_on_such_a_card_is_never_given_back(tmp_path: Path, hanging: Hanging) -> None:
     """TensorRT would wait for the card: not when nobody needs it, and not when the card answers late."""
     with machine() as found, answering_late(found.card):
         segmenter = streamseg.Segmenter(networks.brightness(tmp_path), runtime="tensorrt")
-        found.card.hangs_at = len(found.card.calls)
+        hanging(len(found.card.calls), found.card)
         assert segmenter(frame_of(noise(64, 48, "yuv420p"))).failure is not None
         segmenter.close()
         del segmenter
@@ -204,16 +217,15 @@ import streamseg
 from streamseg.gpu.device import Device
 from tests import networks
 from tests.compositing import frame_of, noise
-from tests.emulator import driver
 from tests.emulator.tensorrt import machine
 
-driver.PATIENCE = Device.CLOSING = 0.3
 with machine() as found:
     frame = frame_of(noise(64, 48, "yuv420p"))
     segmenter = streamseg.Segmenter(networks.brightness(Path(sys.argv[1])), runtime="tensorrt")
     compositor = streamseg.open_compositor(streamseg.effect("replace"))
     matte = segmenter(frame)
     found.card.hangs_at = len(found.card.calls) + int(sys.argv[2])
+    Device.FRAME = 0.3
     compositor(frame, matte)
     print(matte.failure)
     if sys.argv[3] == "close":
