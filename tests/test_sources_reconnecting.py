@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from threading import Thread
 
+import av
 import pytest
 
 import streamseg
@@ -227,6 +229,26 @@ def test_what_a_connection_found_is_told_however_it_ends(
             if index == 10:
                 source.interrupt()
     assert source.warnings == [f"{source.uri!r}: 2 damaged frames were replaced"]
+
+
+def test_connections_that_have_gone_hold_no_memory(talk: bytes) -> None:
+    """However often a stream is lost, of the pictures of earlier connections none is left."""
+    gc.collect()
+    gc.disable()
+    try:
+        before = _pictures()
+        with taking_turns(Turn(talk, 0.5)) as address, open_stream(address, backoff=SOON) as source:
+            for _ in source:
+                source.tracks.take()
+                if source.reconnects == 5:
+                    source.interrupt()
+            assert _pictures() - before <= 4
+    finally:
+        gc.enable()
+
+
+def _pictures() -> int:
+    return sum(isinstance(each, av.VideoFrame) for each in gc.get_objects())
 
 
 def test_a_server_that_accepts_and_says_nothing_is_tried_again(talk: bytes) -> None:

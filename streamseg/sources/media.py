@@ -243,5 +243,6 @@ class MediaSource(Source):
 
     def close(self) -> None:
         """Close the file or the connection; whoever goes on iterating finds the end."""
-        self._reader.closed = True
+        self._reader.close()
+        self._frames = iter(())  # it holds this source: memory would wait for the garbage collector
         self._container.close()

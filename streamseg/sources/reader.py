@@ -35,7 +35,7 @@ class Reader:
     patience: float | None = None
     """Seconds without a picture after which a stream counts as stalled, whatever else it sends."""
     closed = False
-    """Set before the container is closed: reading on from a closed one would crash the process."""
+    """Reading on from a closed container would crash the process."""
 
     def __init__(self, container: InputContainer, stream: VideoStream, tracks: Tracks, *, live: bool) -> None:
         self.failure: Exception | None = None
@@ -168,6 +168,11 @@ class Reader:
             return "it has a video track but no frames: only a header; join it to its media segments"
         why = "it starts without a keyframe, is damaged or was cut short"
         return f"none of its {self._seen} frames could be decoded; {why}"
+
+    def close(self) -> None:
+        """Read no further; called before the container is closed."""
+        self.closed = True
+        self._packets = iter(())  # it holds this reader
 
     @property
     def length(self) -> float:

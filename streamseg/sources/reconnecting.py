@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ def open_stream(
     """
 
     def connect() -> MediaSource:
+        gc.collect()  # a picture and its side data hold each other, and all its decoder's memory
         source = MediaSource(uri, live=live, hwaccel=hwaccel, read_timeout=read_timeout)
         try:
             source.catch_up()
