@@ -8,10 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.clips import make_clip
 from tests.commandline import Cli
 from tests.x11 import display, xvfb  # noqa: F401  (fixtures)
+
+# How long an example takes says nothing on a machine that does something else too.
+settings.register_profile("streamseg", deadline=None)
+settings.load_profile("streamseg")
 
 _PROJECT = Path(__file__).resolve().parent.parent
 

@@ -292,7 +292,7 @@ def test_bench_prints_and_writes_what_was_measured(
 
 def test_internal_errors_are_one_line_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug of ours is called one, with the way to its traceback."""
-    monkeypatch.setattr("streamseg.cli.doctor.facts", lambda: {}["boom"])  # type: ignore[index]
+    monkeypatch.setattr("streamseg.doctor.facts", lambda: {}["boom"])  # type: ignore[index]
     said = cli("doctor")
     assert said.code == 1
     assert (
@@ -323,7 +323,7 @@ def test_what_happens_to_every_program(
     def facts() -> None:
         raise error
 
-    monkeypatch.setattr("streamseg.cli.doctor.facts", facts)
+    monkeypatch.setattr("streamseg.doctor.facts", facts)
     said = cli("doctor")
     assert said.code == code
     assert words in said.err

@@ -102,7 +102,7 @@ def on_a_card(
     knows: bool = True,
 ) -> list[Any]:
     """Decode on an emulated card, one that knows the codec or not; return what files were opened with."""
-    usual, opened, accels = reader._decoder_of, media._open, []
+    usual, opened, accels = reader._decoder_of, media.open_container, []
     context = CardContext if knows else Software
 
     def decoder_of(stream: Any, live: bool) -> Any:
@@ -111,12 +111,12 @@ def on_a_card(
             return decoder
         return CardDecoder(context(card or Card(), decoder, fails_at=fails_at))  # type: ignore[arg-type]
 
-    def open_(uri: str, path: Path | None, accel: Any) -> Any:
+    def open_(uri: str, path: Path | None, accel: Any, timeout: float) -> Any:
         accels.append(accel)
-        return opened(uri, path, None)
+        return opened(uri, path, None, timeout)
 
     monkeypatch.setattr(reader, "_decoder_of", decoder_of)
-    monkeypatch.setattr(media, "_open", open_)
+    monkeypatch.setattr(media, "open_container", open_)
     monkeypatch.setattr(media, "card", lambda: "card")
     return accels
 

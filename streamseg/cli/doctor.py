@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import click
 
-from streamseg.doctor import Fact, facts
-from streamseg.doctor.camera_list import camera_facts
+if TYPE_CHECKING:
+    from streamseg.doctor import Fact
 
 _TICKS = {"good": "✓", "bad": "✗", "not needed": "·"}
 _WORDS = {"good": "ok ", "bad": "BAD", "not needed": "-  "}
@@ -22,6 +23,9 @@ def command(cameras: bool) -> int:
 
     Exit code 0: everything needed is here. 1: something needed is missing.
     """
+    from streamseg.doctor import facts
+    from streamseg.doctor.camera_list import camera_facts
+
     marks = _TICKS if _can_print("".join(_TICKS.values())) else _WORDS
     bad = 0
     for fact in camera_facts() if cameras else facts():
