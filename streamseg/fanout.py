@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -18,6 +18,9 @@ from streamseg.sinks.apart import Apart
 from streamseg.sinks.base import Sink
 from streamseg.sources.base import Source
 from streamseg.stats import Stats
+
+if TYPE_CHECKING:
+    from streamseg.control import Control
 
 
 class FanOut:
@@ -63,9 +66,9 @@ class FanOut:
         for sink in self._open:
             sink.idle()
 
-    def ready(self, source: Source) -> None:
+    def ready(self, source: Source, control: Control) -> None:
         """Let the sinks begin that do not wait for a finished frame."""
-        self._each(lambda sink: sink.ready(source.video))
+        self._each(lambda sink: sink.ready(source.video, control))
 
     def write(self, source: Source, frame: Frame) -> None:
         """Write a frame to every sink, preceded by the packets of the other tracks that are due before it.

@@ -61,7 +61,7 @@ def run(
 
         control.begin(segmenter, compositor, stats, stop)
         check_classes(segmenter, compositor)
-        outputs.ready(source)
+        outputs.ready(source, control)
         read = captured(source, stats)
         if source.stills:
             read = control.linger(read, lambda: outputs.paces and not source.interrupted)

@@ -14,6 +14,8 @@ from streamseg.frame import Frame, Tracks, VideoFormat
 if TYPE_CHECKING:
     import av
 
+    from streamseg.control import Control
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
@@ -94,8 +96,9 @@ class Sink(ABC):
     notes: list[str]
     """One line each: what had to be left out or changed."""
 
-    def ready(self, video: VideoFormat) -> None:  # noqa: B027  (most sinks wait for the first frame)
-        """Begin with what is known before any frame has been segmented; raises SinkError."""
+    def ready(self, video: VideoFormat, control: Control | None = None) -> None:  # noqa: B027
+        """Begin with what is known before any frame has been segmented; raises SinkError. Most sinks wait for
+        the first frame. `control`: the strings of the run, for viewers to pull."""
 
     @abstractmethod
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:

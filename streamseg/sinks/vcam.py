@@ -24,6 +24,8 @@ from streamseg.sinks.loopback import INSTALL, Loopback, is_video_device, loopbac
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from streamseg.control import Control
+
 _BACKENDS = {"v4l2loopback": "v4l2loopback", "obs": "obs", "unity": "unitycapture"}
 """Names in our URIs to pyvirtualcam's."""
 
@@ -89,7 +91,7 @@ class VirtualCameraSink(Sink):
             raise UsageError(f"no virtual camera {self.uri!r} on this system; possible are vcam: and {names}")
         self._devices()
 
-    def ready(self, video: VideoFormat) -> None:
+    def ready(self, video: VideoFormat, control: Control | None = None) -> None:  # noqa: ARG002
         """Open the device and show black."""
         aspect = Fraction(video.sample_aspect_ratio)
         rate = min(max(_SLOWEST, float(video.rate or _USUAL_RATE)), _FASTEST)
