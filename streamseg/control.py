@@ -141,17 +141,21 @@ class Control:
             self.easing(time.monotonic() - frame.captured)
 
     def linger(self, stills: Iterable[Frame], watched: Callable[[], bool]) -> Iterator[Frame]:
-        """The same stills; then, while somebody watches, the last one again for each effect asked for (the
+        """The same stills; then, while somebody watches, the last one again for each change (the
         source's thread)."""
         last = None
         for last in stills:
             yield last
-        self.lingering, changes = True, self._changes
+        self.lingering, shown = True, self._asked_for
         while last is not None and watched():
-            if changes != self._changes:
-                changes = self._changes
+            if shown != self._asked_for:
+                shown = self._asked_for
                 yield replace(last, again=True)
             time.sleep(_LONGEST_WAIT)
+
+    @property
+    def _asked_for(self) -> tuple[int, bool, bool]:
+        return self._changes, self.panic, self.frozen
 
     def setup(self) -> Setup:
         """Return what the next frame is segmented and painted with (the segmenter's thread)."""
