@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.browser import Browser, chromium
 from tests.clips import make_clip
 from tests.commandline import Cli
 from tests.x11 import display, xvfb  # noqa: F401  (fixtures)
@@ -64,3 +65,10 @@ def models_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STREAMSEG_MODELS", str(tmp_path / "models"))
     (tmp_path / "models" / "deeper").mkdir(parents=True)
     return tmp_path / "models"
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium for all."""
+    with chromium(tmp_path_factory.mktemp("profile")) as started:
+        yield started

@@ -29,6 +29,7 @@ from streamseg.sources.base import Source
 from streamseg.sources.timing import wait_until
 from streamseg.stats import Report
 from tests.clockface import age, burn, read
+from tests.paneling import parts
 
 RATE = 30
 PLACE = 0.5, 0.75
@@ -118,9 +119,6 @@ def measured(source: ClockSource, sinks: list[Sink], settings: streamseg.Setting
         streamseg.Segmenter(settings.model) as segmenter,
         streamseg.open_compositor(settings.recipe(), classes=segmenter.classes) as compositor,
     ):
-        for sink in sinks:
-            if hasattr(sink, "control"):
-                sink.control = control
         try:
             return streamseg.run(source, segmenter, compositor, sinks, control=control)
         finally:
@@ -132,17 +130,11 @@ def watch(url: str, readers: Readers, stopping: threading.Event, height: int) ->
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=10)
     connection.request("GET", f"/preview.mjpg?{address.query}")
-    stream = connection.getresponse()
-    while not stopping.is_set():
-        line = stream.readline()
-        if not line:
-            return
-        if line.lower().startswith(b"content-length:"):
-            length = int(line.partition(b":")[2])
-            while stream.readline().strip():
-                pass
-            picture = cv2.imdecode(np.frombuffer(stream.read(length), np.uint8), cv2.IMREAD_GRAYSCALE)
-            readers(picture, picture.shape[0] / height)
+    for jpeg in parts(connection.getresponse()):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+        readers(picture, picture.shape[0] / height)
+        if stopping.is_set():
+            break
     connection.close()
 
 
@@ -180,7 +172,7 @@ def main() -> None:
 def watching(url: str, readers: Readers, stopping: threading.Event, height: int) -> None:
     """Watch as soon as somebody answers."""
     while not stopping.is_set():
-        with suppress(OSError):
+        with suppress(OSError, http.client.HTTPException):
             return watch(url, readers, stopping, height)
         time.sleep(0.1)
     return None

@@ -174,6 +174,18 @@ def test_packages_for_importing_are_looked_for() -> None:
     assert "read by onnx" in fact("TFLite networks").found
 
 
+@pytest.mark.parametrize(
+    ("package", "told", "extra"), [("aiohttp", "not served", "web"), ("aiortc", "by MJPEG", "webrtc")]
+)
+def test_packages_for_the_panel_are_looked_for(package: str, told: str, extra: str) -> None:
+    """Without what serves the browser panel, or WebRTC, nothing is broken, and how to get it is told."""
+    code, said = asked(prelude=f"sys.modules[{package!r}] = None")
+    assert code == 0
+    found, fix = said[said.index("browser panel") :].splitlines()[:2]
+    assert told in found and package in found
+    assert fix.strip().startswith("fix: ") and f"[{extra}]" in fix
+
+
 def test_missing_encoder_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder this FFmpeg lacks is named, with what it is for."""
     monkeypatch.setitem(doctor.ENCODERS, "libnothing", "nothing")

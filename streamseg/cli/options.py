@@ -28,7 +28,7 @@ streamseg run talk.mp4 -o out.mp4 --effect replace --background beach.jpg
 streamseg run talk.mp4 -o cut.mov --effect cutout     transparent background
 streamseg run photos/ -o masks/ --effect mask         a folder of pictures
 streamseg run 0                                       the camera, in a window
-streamseg run 0 -o rec.mp4 -o window --effect blur    record and watch
+streamseg run 0 -o rec.mp4 -o web:8080 --effect blur  record and control
 streamseg run test: -o try.mp4 --duration 5           without camera or clip
 """,
     ),
@@ -51,6 +51,7 @@ masks/  out/%05d.png                         a folder, numbered pictures
 rtmp://...  rtsp: udp: tcp: http:            a stream
 live/index.m3u8  http://.../index.m3u8       HLS: a folder, a stream
 window  window:2  vcam:                      a window, a virtual camera
+web:8080                                     a page in the browser
 -  null:                                     standard output, nothing
 """,
     ),

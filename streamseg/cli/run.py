@@ -22,6 +22,7 @@ from streamseg.cli.request import Request, same_file
 from streamseg.compositors import open_compositor
 from streamseg.control import Control
 from streamseg.errors import SinkError, UsageError, reason
+from streamseg.sinks import Sink
 from streamseg.stats import Report, Stats
 
 _PATIENCE = 0.5
@@ -52,6 +53,7 @@ def execute(request: Request) -> int:
         )
         opened.callback(control.close)
         Keys(control, Path.cwd()).listen(sinks)
+        let_speak(sinks, quiet=request.quiet)
         stats = Stats()
         if request.control:
             answers = sys.stderr if "-" in request.sinks else sys.stdout
@@ -81,6 +83,13 @@ def execute(request: Request) -> int:
         if control.stuck:
             interrupts.leave(code)  # the source cannot be closed while it is waited for
     return code
+
+
+def let_speak(sinks: Sequence[Sink], *, quiet: bool) -> None:
+    """Have sinks that are served somewhere say where; if `quiet`, only where nobody could come otherwise."""
+    for sink in sinks:
+        if hasattr(sink, "say") and (not quiet or getattr(sink, "has_token", False)):
+            sink.say = say
 
 
 def report_file(request: Request, inputs: tuple[str, ...]) -> Path | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from streamseg.doctor.fact import PIP, REINSTALL, Fact
 from streamseg.doctor.gpu import gpu_facts
 from streamseg.doctor.vcam import virtual_camera
-from streamseg.errors import StreamsegError, pip_install, reason
+from streamseg.errors import StreamsegError, pip_extra, pip_install, reason
 
 __all__ = ["Fact", "facts"]
 
@@ -45,6 +45,7 @@ def facts() -> Iterator[Fact]:
     yield from opencv()
     yield onnxruntime()
     yield tflite()
+    yield panel()
     yield cameras()
     yield screen()
     yield virtual_camera()
@@ -147,6 +148,18 @@ def tflite() -> Fact:
     return Fact(
         what="TFLite networks", found=f"read by onnx {version('onnx')} and tflite {version('tflite')}"
     )
+
+
+def panel() -> Fact:
+    """What serves the browser panel (`-o web:8080`), and how its preview gets there."""
+    if find_spec("aiohttp") is None:
+        found = "not served: no package aiohttp"
+        return Fact(what="browser panel", found=found, state="not needed", fix=pip_extra("web"))
+    served = f"served by aiohttp {version('aiohttp')}"
+    if find_spec("aiortc") is None:
+        found = f"{served}, its preview by MJPEG: no package aiortc for WebRTC"
+        return Fact(what="browser panel", found=found, fix=pip_extra("webrtc"))
+    return Fact(what="browser panel", found=f"{served}, its preview by WebRTC (aiortc {version('aiortc')})")
 
 
 def cameras() -> Fact:

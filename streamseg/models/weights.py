@@ -33,6 +33,11 @@ def present(card: ModelCard) -> list[Path]:
     return [folder / card.weights for folder in folders if (folder / card.weights).is_file()]
 
 
+def at_hand(card: ModelCard) -> bool:
+    """Whether a card's weights are on this machine, in whatever state: nothing has to be fetched."""
+    return bool(present(card)) or (_fetched_folder(card) / card.weights).is_file()
+
+
 def _verified_file(card: ModelCard) -> Path:
     differing = None
     for path in present(card):
@@ -65,7 +70,7 @@ def _fetched(card: ModelCard, url: str) -> Path:
     """Return the cached file of a card's url, downloaded if it is not there yet."""
     import pooch
 
-    folder = cache_folder() / "weights" / card.sha256[:16]
+    folder = _fetched_folder(card)
     pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(timeout=_TIMEOUT)
     try:
@@ -86,6 +91,10 @@ def _fetched(card: ModelCard, url: str) -> Path:
             f"try again when online, or put {card.weights!r} into {str(user_folder())!r}"
         ) from error
     return Path(file)
+
+
+def _fetched_folder(card: ModelCard) -> Path:
+    return cache_folder() / "weights" / card.sha256[:16]
 
 
 def _why(error: OSError, url: str) -> str:

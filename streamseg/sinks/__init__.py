@@ -40,6 +40,7 @@ _SINKS = {
     "stdout": "streamseg.sinks.stdout:StdoutSink",
     "network": "streamseg.sinks.network:NetworkSink",
     "hls": "streamseg.sinks.hls:HlsSink",
+    "web": "streamseg.sinks.web:WebSink",
     "null": "streamseg.sinks.null:NullSink",
 }
 """Kind of sink to module and class, imported on use; each is made from a Destination."""
@@ -128,11 +129,11 @@ def _kind(uri: str) -> str:
 
 
 def _kind_of_scheme(scheme: str, uri: str) -> str:
-    if scheme in ("window", "vcam", "null"):
+    if scheme in ("window", "vcam", "web", "null"):
         return scheme
     if scheme in _PROTOCOLS:
         return "network"
-    known = "a file, a folder, out/%05d.png, window, vcam:, null:, - and " + ", ".join(
+    known = "a file, a folder, out/%05d.png, window, vcam:, web:8080, null:, - and " + ", ".join(
         f"{each}:" for each in _PROTOCOLS
     )
     raise UsageError(f"nothing can be written to {told(uri)!r}; possible are {known}")

@@ -1,0 +1,228 @@
+"""The page in a real browser: moving pictures, on any screen, for those who may see it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from streamseg.web import webrtc
+from tests.browser import Browser, needs_browser
+from tests.browsing import PIXELS, differs, needs_webrtc, opened, pick, pixels, use
+from tests.paneling import Panel, running, serving, until
+
+pytestmark = needs_browser
+
+
+@pytest.fixture(scope="module")
+def moving() -> Iterator[Panel]:
+    """A run of a figure that walks."""
+    with running() as panel:
+        yield panel
+
+
+@pytest.mark.parametrize("by", ["mjpeg", pytest.param("webrtc", marks=needs_webrtc)])
+def test_the_page_shows_moving_pictures(browser: Browser, moving: Panel, by: str) -> None:
+    """By MJPEG and by WebRTC: the figure walks."""
+    moving.control.change({"effect": "replace", "invert": True})
+    tab = opened(browser, moving, by=by)
+    if by == "webrtc":
+        tab.until(
+            "!document.querySelector('#video').hidden && document.querySelector('#video').videoWidth == 320"
+        )
+    first = pixels(tab)
+    until(lambda: differs(first, pixels(tab)))
+    second = pixels(tab)
+    until(lambda: differs(second, pixels(tab)))
+    assert tab.complaints() == []
+    tab.close()
+
+
+@needs_webrtc
+def test_where_webrtc_does_not_come_about_the_page_shows_mjpeg(
+    browser: Browser, moving: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One more than can watch by WebRTC sees the other kind; who leaves makes room."""
+    monkeypatch.setattr(webrtc, "MOST", 1)
+    first, second = (opened(browser, moving, by=by) for by in ("webrtc", "mjpeg"))
+    first.front()
+    first.until("!document.querySelector('#video').hidden")
+    second.front()
+    pick(second, "#by", "webrtc", "change")
+    second.until(f"document.querySelector('#video').hidden && {PIXELS}")
+    first.close()
+    pick(second, "#by", "webrtc", "change")
+    second.until("!document.querySelector('#video').hidden")
+    second.close()
+
+
+_FIRST_STALLS = """(() => {
+  const real = RTCPeerConnection.prototype.setRemoteDescription;
+  RTCPeerConnection.prototype.setRemoteDescription = async function (answer) {
+    if (window.stalled) return real.call(this, answer);
+    window.stalled = true;
+  };
+})()"""
+
+
+@needs_webrtc
+def test_a_connection_given_up_for_another_does_not_end_that(browser: Browser, moving: Panel) -> None:
+    """Asked for twice in a row, WebRTC stays, also when the first attempt would have come to its end."""
+    tab = opened(browser, moving)
+    tab.run("window.setTimeout = ((real) => (act, ms) => real(act, ms / 10))(setTimeout)")  # 5 s are long
+    tab.run(_FIRST_STALLS)
+    pick(tab, "#by", "webrtc", "change")
+    tab.until("window.stalled")
+    pick(tab, "#by", "webrtc", "change")
+    tab.until("!document.querySelector('#video').hidden")
+    tab.run("new Promise((resolve) => setTimeout(resolve, 8000))")
+    assert not tab.run("document.querySelector('#video').hidden")
+    tab.close()
+
+
+def test_a_page_that_nobody_sees_costs_nothing(browser: Browser, moving: Panel) -> None:
+    """Behind another page it takes no preview; in front again it does."""
+    tab = opened(browser, moving)
+    tab.call("Emulation.setFocusEmulationEnabled", enabled=False)
+    other = browser.open("data:text/html,other")
+    tab.until("document.hidden")
+    tab.until("!document.querySelector('#picture').hasAttribute('src')")
+    tab.front()
+    tab.until(PIXELS)
+    tab.close()
+    other.close()
+
+
+def test_frozen_the_page_stands_still(browser: Browser, moving: Panel) -> None:
+    """The button by keyboard: what moved stays, and moves again."""
+    moving.control.change({"effect": "replace", "invert": True})
+    tab = opened(browser, moving)
+
+    def moves() -> bool:
+        before = pixels(tab)
+        tab.run("new Promise((resolve) => setTimeout(resolve, 400))")
+        return differs(before, pixels(tab))
+
+    until(moves)
+    for button in ("#freeze", "#pause"):
+        use(tab, button, "Enter")
+        until(lambda: not moves())
+        use(tab, button, "Enter")
+        until(moves)
+    tab.close()
+
+
+def test_figures_are_drawn(browser: Browser, moving: Panel) -> None:
+    """Numbers and lines of rate, latency and drops, and a bar for each stage."""
+    tab = opened(browser, moving)
+    tab.until("document.querySelector('#fps-chart polyline')?.getAttribute('points').split(' ').length > 3")
+    assert 0 < float(tab.run("document.querySelector('#fps').textContent")) < 100
+    assert tab.run("document.querySelectorAll('#latency-chart polyline').length") == 2
+    assert tab.run("document.querySelector('#latency').textContent").endswith(" ms")
+    stages = tab.run(
+        "[...document.querySelectorAll('#stages li > :first-child')].map((each) => each.textContent)"
+    )
+    assert {"capture", "segment", "composite", "sink"} <= set(stages)
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def upright() -> Iterator[Panel]:
+    """A run as a phone's camera gives it."""
+    with running("test:240x320@30,600s") as panel:
+        yield panel
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_it_fits_a_phone_and_a_desk(browser: Browser, upright: Panel, width: int) -> None:
+    """Nothing sticks out, panic is always in reach, and what is to be touched is large enough."""
+    tab = opened(browser, upright, size=(width, 740), touch=width < 500)
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    for place in (0, 10_000) if width < 500 else (0,):
+        tab.run(f"scrollTo(0, {place})")
+        seen = tab.run(
+            "document.elementFromPoint(...(({x, y}) => [x + 9, y + 9])(panic.getBoundingClientRect())).id"
+        )
+        assert seen == "panic"
+    small = tab.run(
+        "[...document.querySelectorAll('button, select, .tiles span, .check, .drop, .button')]"
+        ".filter((each) => each.offsetParent && each.offsetHeight < 32).map((each) => each.outerHTML)"
+    )
+    assert small == []
+    tab.close()
+
+
+def test_the_token_opens_the_page_and_leaves_the_address(browser: Browser) -> None:
+    """Opened once with it, the page works, without it in the address bar; a new page knows it, too."""
+    with serving("web:0.0.0.0:0") as panel:
+        tab = browser.open(f"{panel.url}?token={panel.token}")
+        tab.until("document.querySelector('#link')?.textContent == 'live'")
+        assert tab.run("location.href") == panel.url
+        assert tab.run("document.cookie") == ""
+        tab.call("Page.navigate", url=panel.url)
+        tab.until("document.querySelector('#link')?.textContent == 'live'")
+        tab.close()
+        other = browser.open(panel.url.replace("127.0.0.1", "localhost"))
+        assert "needs the token" in other.until("document.body?.innerText")
+        other.close()
+
+
+_ATTACK = """<body><script>
+const panel = new URL(location).searchParams.get("panel");
+const json = { "Content-Type": "application/json" };
+const attempts = [
+  () => fetch(panel + "api/state"),
+  () => fetch(panel + "api/panic", { method: "POST", body: '{"on": true}', headers: json }),
+  () => fetch(panel + "api/panic", { method: "POST", body: '{"on": true}', mode: "no-cors" }),
+  () => fetch(panel + "api/settings", { method: "PATCH", body: '{"effect": "overlay"}', headers: json }),
+  () => new Promise((resolve, reject) => {
+    const image = new Image();
+    [image.onload, image.onerror] = [resolve, reject];
+    image.src = panel + "preview.jpg";
+  }),
+];
+Promise.all(attempts.map((act) => act().then((got) => got.status ?? "seen", () => "refused")))
+  .then((all) => { document.title = all.join(" "); });
+</script>"""
+
+
+def test_pages_of_other_sites_can_neither_look_nor_act(browser: Browser, moving: Panel) -> None:
+    """A page from another port, and one from another name, in the same browser: nothing is had or done."""
+
+    class Attacker(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """Answer with the page."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(_ATTACK.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    before = moving.control.settings
+    with ThreadingHTTPServer(("127.0.0.1", 0), Attacker) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            for host in ("127.0.0.1", "localhost"):
+                tab = browser.open(f"http://{host}:{server.server_port}/?panel={moving.url}")
+                tried = tab.until("document.title")
+                assert tried == "refused refused refused refused refused"
+                tab.close()
+        finally:
+            server.shutdown()
+            thread.join()
+    assert moving.control.settings == before
+    assert not moving.control.panic
+
+
+def test_the_end_of_the_run_is_said(browser: Browser) -> None:
+    """A page whose run has ended says so; ending does not wait for it."""
+    with running() as panel:
+        tab = opened(browser, panel)
+        tab.until("document.querySelector('#link').dataset.state == 'live'")
+    tab.until("document.querySelector('#link').textContent == 'no connection'")
+    tab.close()

@@ -1,0 +1,101 @@
+"""The preview: newest frames for whoever watches, as fast as each can."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from fractions import Fraction
+from http.client import HTTPResponse
+
+import numpy as np
+import pytest
+
+from streamseg.frame import Frame
+from streamseg.web.preview import Preview
+from tests.clips import picture
+from tests.paneling import (
+    Panel,
+    as_at_the_start,
+    frames_out,
+    parts,
+    rgb,
+    running,
+    until,
+)
+
+
+@pytest.fixture(scope="module")
+def running_panel() -> Iterator[Panel]:
+    """A run whose figure is a disc in the middle."""
+    with running() as panel:
+        yield panel
+
+
+@pytest.fixture
+def panel(running_panel: Panel) -> Panel:
+    """The same run, its settings as at the start."""
+    return as_at_the_start(running_panel)
+
+
+def test_mjpeg_shows_moving_pictures(panel: Panel) -> None:
+    """Whole JPEGs, one after the other; none waits for the next to be complete."""
+    panel.change(effect="replace", invert=True)
+    with panel.stream("/preview.mjpg") as response:
+        shown = [jpeg for jpeg, _ in zip(parts(response), range(10), strict=False)]
+    assert {rgb(jpeg).shape for jpeg in shown} == {(240, 320, 3)}
+    assert len(set(shown)) > 5
+
+
+def test_a_viewer_who_reads_nothing_holds_up_nobody() -> None:
+    """Frames go on and others see them; who reads again finds a few old ones, not all that were missed."""
+    with running("test:1280x720@60,600s", effect="replace", invert=True) as panel:
+        with socket.socket() as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            connection.settimeout(20)
+            connection.connect(("127.0.0.1", panel.port))
+            connection.sendall(f"GET /preview.mjpg HTTP/1.1\r\nHost: 127.0.0.1:{panel.port}\r\n\r\n".encode())
+            with HTTPResponse(connection) as slow:
+                slow.begin()
+                seen = parts(slow)
+                next(seen)
+                missed = frames_out(panel) + 150
+                until(lambda: frames_out(panel) > missed)
+                with panel.stream("/preview.mjpg") as other:
+                    assert len([1 for _ in zip(parts(other), range(5), strict=False)]) == 5
+                panel.control.paused = True
+                old = [next(seen)]
+                while (shown := next(seen)) != old[-1]:
+                    old.append(shown)
+                assert len(old) < 75
+        panel.control.paused = False
+
+
+@pytest.mark.parametrize(
+    "pixel_format", ["yuv420p", "gray", "rgb24", "yuv420p10le", "nv12", "rgba", "yuv444p"]
+)
+def test_any_pixel_format_is_shown_in_its_colours(pixel_format: str) -> None:
+    """What browsers see is what was painted."""
+    preview = Preview(Fraction(1))
+    shown = picture(160, 120, 0, pixel_format)
+    wanted = shown.to_ndarray(format="rgb24").astype(int)
+    assert np.abs(rgb(preview.jpeg(Frame(shown, 0.0))).astype(int) - wanted).mean() < 8
+
+
+@pytest.mark.parametrize(
+    ("size", "aspect", "shown"),
+    [
+        ((1920, 1080), Fraction(1), (1280, 720)),
+        ((1080, 1920), Fraction(1), (720, 1280)),
+        ((720, 576), Fraction(16, 15), (768, 576)),
+        ((101, 33), Fraction(1), (100, 32)),
+        ((1, 1), Fraction(1), (2, 2)),
+    ],
+)
+def test_the_preview_is_as_large_as_a_page_needs(
+    size: tuple[int, int], aspect: Fraction, shown: tuple[int, int]
+) -> None:
+    """At most 1280 pixels a side, even for video encoders, its pixels square."""
+    preview = Preview(aspect)
+    frame = Frame(picture(*size), 0.0)
+    assert preview.size(frame) == shown
+    assert rgb(preview.jpeg(frame)).shape[1::-1] == shown
