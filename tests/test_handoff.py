@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
+import streamseg
 from streamseg.handoff import FILE_DEPTH, Feed, Handoff, HandoffClosed, Job, Repeater, Stages
 
 
@@ -238,3 +241,15 @@ def test_a_stopped_feed_ends_with_what_it_is_doing() -> None:
     with pytest.raises(HandoffClosed):
         while feed.take(0) is not None:
             pass
+
+
+def test_threads_and_locks_live_in_one_place() -> None:
+    """No module begins a thread or holds a lock but those of handoff/ and the GPU's one thread."""
+    root = Path(streamseg.__file__).parent
+    makes = re.compile(
+        r"^\s*(import|from) (_thread|threading|queue|multiprocessing|concurrent)\b", re.MULTILINE
+    )
+    found = {
+        path.relative_to(root).as_posix() for path in root.rglob("*.py") if makes.search(path.read_text())
+    }
+    assert {name for name in found if not name.startswith("handoff/")} == {"gpu/device.py"}
