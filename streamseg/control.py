@@ -3,27 +3,21 @@ effect on the next frame."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 
-from streamseg.carrying import Alternating
 from streamseg.compositors import Compositor
-from streamseg.easing import Easing
 from streamseg.effects import Recipe
 from streamseg.errors import StreamsegError, UsageError
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Job, OneAtATime
 from streamseg.refusal import Refused
+from streamseg.relief import Relief
 from streamseg.segmenter import Segmenter
 from streamseg.settings import Settings
 from streamseg.setups import OpenSegmenter, Setup, Setups
 from streamseg.sources.upright import copied
 from streamseg.stats import Stats
-
-_LONGEST_WAIT = 0.02
-"""Seconds between looks at the keyboard while a frame is not yet due."""
 
 
 class Control:
@@ -55,17 +49,16 @@ class Control:
         """A stage is left behind in a library that does not return."""
         self.lingering = False
         """All stills have been read; the last one stays for its viewer."""
+        self.changes = 0
+        """How often settings have changed."""
+        self.relief = Relief(latency_budget, swap=self._swap, say=say)
         self._stop: Callable[[], None] = lambda: None
         self._open_segmenter = open_segmenter or self._alike
         self._turn = OneAtATime()
         self._jobs: list[Job[None]] = []
-        self._changes = 0
         self._refused = Refused()
         self._shown: Frame | None = None
         self._setups: Setups | None = None
-        self._alternating = Alternating()
-        self._halved = self._odd = self._tall = self._smaller = self._has_smaller = False
-        self.easing = None if latency_budget is None else Easing(latency_budget, take=self._ease, say=say)
 
     def begin(
         self, segmenter: Segmenter, compositor: Compositor, stats: Stats, stop: Callable[[], None]
@@ -106,7 +99,7 @@ class Control:
             wanted = self.settings.changed(values)
             self._ask(wanted)
             self.settings = wanted
-            self._changes += 1
+            self.changes += 1
 
     def change_soon(self, values: Mapping[str, object], complain: Callable[[str], None]) -> None:
         """The same without waiting; what is wrong is told to `complain`, on a thread of its own."""
@@ -123,7 +116,7 @@ class Control:
         """Show another recipe, whatever the settings say; as `change`."""
         with self._turn:
             self._running.show(recipe)
-            self._changes += 1
+            self.changes += 1
 
     def figures(self) -> dict[str, object]:
         """Return how the run goes, ready for JSON: of the last seconds, but counts of all frames."""
@@ -135,45 +128,9 @@ class Control:
             "effect": now.compositor.recipe.name,
         }
 
-    def shown(self, frame: Frame) -> None:
-        """A frame has just reached the sinks (their thread)."""
-        if self.easing is not None:
-            self.easing(time.monotonic() - frame.captured)
-
-    def linger(self, stills: Iterable[Frame], watched: Callable[[], bool]) -> Iterator[Frame]:
-        """The same stills; then, while somebody watches, the last one again for each change (the
-        source's thread)."""
-        last = None
-        for last in stills:
-            yield last
-        self.lingering, shown = True, self._asked_for
-        while last is not None and watched():
-            if shown != self._asked_for:
-                shown = self._asked_for
-                yield replace(last, again=True)
-            time.sleep(_LONGEST_WAIT)
-
-    @property
-    def _asked_for(self) -> tuple[int, bool, bool]:
-        return self._changes, self.panic, self.frozen
-
     def setup(self) -> Setup:
         """Return what the next frame is segmented and painted with (the segmenter's thread)."""
         return self._running.take()
-
-    def segment(self, frame: Frame, setup: Setup) -> Matte:
-        """Return a frame's matte (the segmenter's thread)."""
-        self._tall = frame.size[0] < frame.size[1]
-        return self._alternating(frame, setup)
-
-    def wanted(self, frames: Iterable[Frame]) -> Iterator[Frame]:
-        """Every frame, or every second one while that is easier (the source's thread)."""
-        for frame in frames:
-            self._odd = not self._odd
-            if self._halved and self._odd:
-                self._stats.frames_left_out += 1
-            else:
-                yield frame
 
     def compose(self, frame: Frame, matte: Matte, compositor: Compositor) -> Frame:
         """Return a frame as the viewer shall see it (the compositor's thread).
@@ -195,25 +152,15 @@ class Control:
             return painted
         return self._refused.failed(frame, matte, painted, compositor.recipe, self.settings.fail)
 
-    def _ease(self, level: int) -> bool:
-        """Make the run as easy as the first so many of easing.STEPS; False where the last is not possible."""
-        segmenter = self._running.now.segmenter
-        if level == 1 and not self._smaller:
-            self._has_smaller = segmenter.card.smaller is not None and not self._tall
-        if (level == 1 and not self._has_smaller) or (level == 2 and segmenter.on_card):
-            return False
-        before, self._smaller = self._smaller, level > 0 and self._has_smaller
-        self._alternating.on, self._halved = level >= 2, level >= 3
-        if before != self._smaller:
-            self._spawn(lambda _stopping: self._ask_again())
-        return True
+    def _swap(self) -> None:
+        self._spawn(lambda _stopping: self._ask_again())
 
     def _ask_again(self) -> None:
         with self._turn, suppress(StreamsegError):  # the run goes on with the network it has
             self._ask(self.settings)
 
     def _ask(self, wanted: Settings) -> None:
-        self._running.ask(wanted, self._open_segmenter, smaller=self._smaller)
+        self._running.ask(wanted, self._open_segmenter, smaller=self.relief.smaller)
 
     def _spawn(self, work: Callable[[Callable[[], bool]], None]) -> None:
         self._jobs = [job for job in self._jobs if not job.ready]
@@ -228,28 +175,6 @@ class Control:
         if self._setups is None:
             raise UsageError("the run has not begun yet; try again in a moment")
         return self._setups
-
-    def paced(self, frames: Iterable[Frame], idle: Callable[[], None], *, wait: bool) -> Iterator[Frame]:
-        """The same frames, held back while paused and, if `wait`, until each is due by the clock.
-
-        Panic outdoes a pause: what is shown has to go.
-        """
-        late = 0.0
-        zero: float | None = None
-        for frame in frames:
-            while self.paused and not self.panic and not self.stopped:
-                before = time.monotonic()
-                time.sleep(_LONGEST_WAIT)
-                idle()
-                late += time.monotonic() - before
-            if wait:
-                now = time.monotonic()
-                due = float(frame.time) + late
-                zero = now - due if zero is None else zero
-                while (left := zero + due - time.monotonic()) > 0 and not self.stopped:
-                    time.sleep(min(left, _LONGEST_WAIT))
-                    idle()
-            yield frame
 
     def close(self) -> None:
         """Close what was opened for changes; after the run, before what was given to it is closed."""

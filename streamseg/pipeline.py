@@ -14,6 +14,7 @@ from streamseg.errors import RuntimeFailure, SinkClosed, SourceError, UsageError
 from streamseg.fanout import FanOut, notes_of
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
+from streamseg.pacing import lingering, paced
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink
 from streamseg.sources.base import Source
@@ -64,8 +65,8 @@ def run(
         outputs.ready(source, control)
         read = captured(source, stats)
         if source.stills:
-            read = control.linger(read, lambda: outputs.paces and not source.interrupted)
-        frames = stages.prefetch(control.wanted(read), name="capture", leaky=source.live)
+            read = lingering(read, control, lambda: outputs.paces and not source.interrupted)
+        frames = stages.prefetch(control.relief.wanted(read, stats), name="capture", leaky=source.live)
         found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=source.live)
         idle = outputs.idle if outputs.paces else None
         finished = stages.prefetch(
@@ -73,10 +74,10 @@ def run(
         )
         wait = (outputs.paces or outputs.realtime) and not source.live
         try:
-            for frame in control.paced(finished, outputs.idle, wait=wait):
+            for frame in paced(finished, control, outputs.idle, wait=wait):
                 outputs.write(source, frame)
                 stats.frames_dropped = stages.dropped + stats.frames_left_out
-                control.shown(frame)
+                control.relief.shown(frame)
                 if watch:
                     watch(stats)
         except SinkClosed:
@@ -129,7 +130,7 @@ def segmented(
     for frame in frames:
         setup = control.setup()
         with stats.timed("segment"):
-            matte = control.segment(frame, setup)
+            matte = control.relief.segment(frame, setup)
         if matte.failure:
             stats.fail(matte.failure)
         yield frame, matte, setup.compositor
