@@ -39,11 +39,12 @@ if TYPE_CHECKING:
     from streamseg.frame import Frame, LabelMap, Matte, Tracks, VideoFormat
     from streamseg.models import ModelCard, available_models, find_model, import_model
     from streamseg.pipeline import run
+    from streamseg.report import Report
     from streamseg.segmenter import Segmenter
     from streamseg.settings import Settings
     from streamseg.sinks import Encoding, Sink, open_sink
     from streamseg.sources import Source, open_source
-    from streamseg.stats import Report, Stats
+    from streamseg.stats import Stats
 
 __version__ = "0.1.0"
 
@@ -78,7 +79,7 @@ _HOME = {
     "open_sink": "sinks",
     "Source": "sources",
     "open_source": "sources",
-    "Report": "stats",
+    "Report": "report",
     "Stats": "stats",
 }
 """Where each public name lives; a module is imported when one of its names is first used, so that help comes

@@ -43,13 +43,13 @@ class FanOut:
 
     @property
     def paces(self) -> bool:
-        """Some sink shows frames to a person, so they should come at their own speed."""
+        """Some sink shows frames to a person."""
         return any(sink.paces for sink in self._open)
 
     @property
-    def realtime(self) -> bool:
-        """Some sink is played as it arrives, so frames should be sent at their own speed."""
-        return any(sink.realtime for sink in self._open)
+    def by_the_clock(self) -> bool:
+        """Frames should come at their own speed: they are shown to a person or played as they arrive."""
+        return any(sink.paces or sink.realtime for sink in self._open)
 
     @property
     def stuck(self) -> bool:

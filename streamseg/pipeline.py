@@ -11,14 +11,15 @@ import cv2
 from streamseg.compositors import Compositor
 from streamseg.control import Control
 from streamseg.errors import RuntimeFailure, SinkClosed, SourceError, UsageError
-from streamseg.fanout import FanOut, notes_of
+from streamseg.fanout import FanOut
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
 from streamseg.pacing import lingering, paced
+from streamseg.report import Report, report_of
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink
 from streamseg.sources.base import Source
-from streamseg.stats import Report, Stats, peak_rss_mb
+from streamseg.stats import Stats
 
 T = TypeVar("T")
 
@@ -49,32 +50,19 @@ def run(
     all that is left is to end the process. Streams out run on threads of their own, are waited for at their
     end for a while, and leave `control.stuck` behind too.
     """
-    control = control or Control()
-    stats = stats or Stats()
-    outputs = FanOut(sinks, stats, live=source.live)
+    control, stats, live = control or Control(), stats or Stats(), source.live
+    outputs = FanOut(sinks, stats, live=live)
     with outputs, single_threaded_opencv(), Stages(patience=patience) as stages, ExitStack() as leaving:
         leaving.callback(source.interrupt)  # or a source that waits would keep the stages from ending
-
-        def stop() -> None:
-            stages.stop()
-            source.interrupt()
-            outputs.interrupt()
-
-        control.begin(segmenter, compositor, stats, stop)
+        control.begin(segmenter, compositor, stats, lambda: stop(stages, source, outputs))
         check_classes(segmenter, compositor)
         outputs.ready(source, control)
-        read = captured(source, stats)
-        if source.stills:
-            read = lingering(read, control, lambda: outputs.paces and not source.interrupted)
-        frames = stages.prefetch(control.relief.wanted(read, stats), name="capture", leaky=source.live)
-        found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=source.live)
         idle = outputs.idle if outputs.paces else None
-        finished = stages.prefetch(
-            composited(found, control, stats), name="effect", leaky=source.live, idle=idle
-        )
-        wait = (outputs.paces or outputs.realtime) and not source.live
+        frames = stages.prefetch(captured(source, outputs, control, stats), name="capture", leaky=live)
+        found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=live)
+        finished = stages.prefetch(composited(found, control, stats), name="effect", leaky=live, idle=idle)
         try:
-            for frame in paced(finished, control, outputs.idle, wait=wait):
+            for frame in paced(finished, control, outputs.idle, wait=outputs.by_the_clock and not live):
                 outputs.write(source, frame)
                 stats.frames_dropped = stages.dropped + stats.frames_left_out
                 control.relief.shown(frame)
@@ -88,7 +76,14 @@ def run(
             raise
         outputs.finish(source, interrupted=control.stopped)
     control.stuck = stages.running or outputs.stuck or source.stuck()
-    return report(source, control, sinks, stats)
+    return report_of(source, control, sinks, stats)
+
+
+def stop(stages: Stages, source: Source, outputs: FanOut) -> None:
+    """End a run early: nobody waits any more. Safe in a signal handler."""
+    stages.stop()
+    source.interrupt()
+    outputs.interrupt()
 
 
 def check_classes(segmenter: Segmenter, compositor: Compositor) -> None:
@@ -114,7 +109,15 @@ def single_threaded_opencv() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def captured(source: Source, stats: Stats) -> Iterator[Frame]:
+def captured(source: Source, outputs: FanOut, control: Control, stats: Stats) -> Iterator[Frame]:
+    """The frames to be shown: the source's; stills remain while somebody watches."""
+    frames = counted(source, stats)
+    if source.stills:
+        frames = lingering(frames, control, lambda: outputs.paces and not source.interrupted)
+    return control.relief.wanted(frames, stats)
+
+
+def counted(source: Source, stats: Stats) -> Iterator[Frame]:
     """The source's frames, counted."""
     for frame in timed(source, stats, "capture"):
         stats.frames_in += not frame.absent
@@ -159,47 +162,3 @@ def timed(items: Iterable[T], stats: Stats, stage: str) -> Iterator[T]:
         if item is end:
             return
         yield item  # type: ignore[misc]  # it is no T only at the end
-
-
-def report(source: Source, control: Control, sinks: Sequence[Sink], stats: Stats) -> Report:
-    """Sum a run up that has ended, well or not."""
-    sounds = {sink.audio for sink in sinks}
-    shifts = [sink.av_offset_ms for sink in sinks if sink.av_offset_ms is not None]
-    latency = stats.latency
-    precisions = [segmenter.precision for segmenter in control.segmenters]
-    return Report(
-        source=source.uri,
-        sinks=[sink.uri for sink in sinks],
-        model=", then ".join(segmenter.card.name for segmenter in control.segmenters),
-        runtime=", then ".join(dict.fromkeys(segmenter.runtime for segmenter in control.segmenters)),
-        precision=", then ".join(dict.fromkeys(found for found in precisions if found)) or None,
-        effect=control.effect,
-        frames_in=stats.frames_in,
-        frames_out=stats.frames_out,
-        frames_dropped=stats.frames_dropped,
-        sinks_dropped=[sink.dropped for sink in sinks],
-        frames_repaired=stats.frames_repaired,
-        frames_failed=stats.frames_failed,
-        frames_absent=stats.frames_absent,
-        duration_s=round(stats.position, 6),
-        wall_s=round(stats.wall, 3),
-        fps=round(stats.fps, 2),
-        first_frame_s=None if stats.first_frame is None else round(stats.first_frame - stats.started, 3),
-        latency_ms={
-            **{f"p{q}": latency.milliseconds(q / 100) for q in (50, 95, 99)},
-            "max": latency.largest_milliseconds,
-        },
-        stage_ms={
-            stage: {f"p{q}": times.milliseconds(q / 100) for q in (50, 95)}
-            for stage, times in stats.stages.items()
-        },
-        pts_exact=all(sink.pts_exact for sink in sinks),
-        audio=next((kind for kind in ("copied", "encoded") if kind in sounds), "none"),
-        av_offset_ms=max(shifts, key=abs, default=None),
-        peak_rss_mb=peak_rss_mb(),
-        reconnects=source.reconnects + sum(sink.reconnects for sink in sinks),
-        failures=stats.failures,
-        sinks_failed=stats.sinks_failed,
-        notes=[*source.warnings, *notes_of(sinks)],
-        interrupted=control.stopped,
-    )

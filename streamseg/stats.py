@@ -1,16 +1,14 @@
-"""What a run measured: stage times, latency, drops, memory; and the run report made of it."""
+"""What a run measures while it goes on: stage times, latency, drops, memory."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamseg.recent import Recent
@@ -130,55 +128,6 @@ class Stats:
         if self.first_frame is None or self.frames_out < 2:
             return 0.0
         return (self.frames_out - 1) / max(time.monotonic() - self.first_frame, 1e-9)
-
-
-@dataclass(kw_only=True)
-class Report:
-    """What a run did, as `--report` writes it; DESIGN.md's field names."""
-
-    source: str
-    sinks: list[str]
-    model: str
-    runtime: str
-    precision: str | None
-    effect: str
-    frames_in: int
-    frames_out: int
-    frames_dropped: int
-    sinks_dropped: list[int]
-    frames_repaired: int
-    frames_failed: int
-    frames_absent: int
-    duration_s: float
-    wall_s: float
-    fps: float
-    first_frame_s: float | None
-    latency_ms: dict[str, float | None]
-    stage_ms: dict[str, dict[str, float | None]]
-    pts_exact: bool
-    audio: str
-    av_offset_ms: float | None
-    peak_rss_mb: float | None
-    reconnects: int
-    failures: list[str]
-    sinks_failed: list[str]
-    notes: list[str]
-    interrupted: bool
-
-    def to_json(self) -> str:
-        """Return the report as JSON, one field a line."""
-        return json.dumps(asdict(self), indent=2) + "\n"
-
-    def save(self, path: str | Path) -> None:
-        """Write the JSON to `path`, whole or not at all."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name[:40]}.partial-{os.getpid()}")
-        try:
-            partial.write_text(self.to_json(), encoding="utf-8")
-            partial.replace(target)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
 
 
 def peak_rss_mb() -> float | None:

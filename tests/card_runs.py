@@ -8,7 +8,7 @@ import numpy as np
 
 import streamseg
 from streamseg.models.card import ModelCard
-from streamseg.stats import Report
+from streamseg.report import Report
 from tests.compositing import read
 from tests.doubles import ListSink
 

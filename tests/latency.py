@@ -24,10 +24,10 @@ import numpy as np
 import streamseg
 from streamseg.frame import Frame, VideoFormat
 from streamseg.pictures import planes
+from streamseg.report import Report
 from streamseg.sinks.base import Sink
 from streamseg.sources.base import Source
 from streamseg.sources.timing import wait_until
-from streamseg.stats import Report
 from tests.clockface import age, burn, read
 from tests.paneling import parts
 

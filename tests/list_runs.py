@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import streamseg
-from streamseg.stats import Report, Stats
+from streamseg.report import Report
+from streamseg.stats import Stats
 from tests.doubles import ListSink, ListSource
 
 

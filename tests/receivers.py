@@ -20,9 +20,10 @@ import pytest
 
 import streamseg
 from streamseg.backoff import Backoff
+from streamseg.report import Report
 from streamseg.sinks import Encoding, Sink, open_sink
 from streamseg.sources import open_source
-from streamseg.stats import Report, Stats
+from streamseg.stats import Stats
 from tests.servers import Server, free_port
 
 SOON = Backoff(shortest=0.05, longest=0.1)

@@ -14,9 +14,10 @@ import streamseg
 from streamseg.control import Control
 from streamseg.errors import RuntimeFailure, StreamsegError
 from streamseg.frame import Frame, Matte
+from streamseg.report import Report
 from streamseg.segmenter import Segmenter
 from streamseg.settings import Settings
-from streamseg.stats import Report, Stats
+from streamseg.stats import Stats
 from tests.doubles import ListSink, ListSource
 
 FRAMES = 40

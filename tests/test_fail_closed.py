@@ -17,9 +17,10 @@ import streamseg
 from streamseg.control import Control
 from streamseg.errors import RuntimeFailure, StreamsegError
 from streamseg.network_input import NetworkInput
+from streamseg.report import Report
 from streamseg.runtimes.null import NullRuntime
 from streamseg.settings import Settings
-from streamseg.stats import Report, Stats
+from streamseg.stats import Stats
 from tests.doubles import ListSink
 from tests.secrets import SIZE, SecretSource, seen
 

@@ -16,8 +16,9 @@ import pytest
 import streamseg
 from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.report import Report
 from streamseg.sinks import loopback, open_sink
-from streamseg.stats import Report, Stats
+from streamseg.stats import Stats
 from tests.cameras import FakeBackend, emulated_device, fake_backends, fake_device
 from tests.clips import TICKS
 from tests.commandline import FAST, PROGRAM, PROJECT, Cli

@@ -17,12 +17,12 @@ from streamseg.compositors import open_compositor
 from streamseg.effects import effect
 from streamseg.models import find_model
 from streamseg.pipeline import run
+from streamseg.report import Report
 from streamseg.runtimes import load_runtime
 from streamseg.segmenter import Segmenter
 from streamseg.sinks import open_sink
 from streamseg.sinks.base import Encoding
 from streamseg.sources import open_source
-from streamseg.stats import Report
 
 PRESET = "veryfast"
 CRF = 20

@@ -6,8 +6,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from streamseg.stats import Report, Stats
+from streamseg.stats import Stats
+
+if TYPE_CHECKING:
+    from streamseg.report import Report
 
 BAR_INTERVAL = 0.1
 LINE_INTERVAL = 10.0

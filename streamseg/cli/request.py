@@ -12,6 +12,7 @@ from streamseg.backoff import Backoff
 from streamseg.cli import COMMANDS
 from streamseg.cli.help import started
 from streamseg.cli.progress import say
+from streamseg.control import Control
 from streamseg.errors import UsageError
 from streamseg.models import find_model
 from streamseg.segmenter import Segmenter
@@ -105,6 +106,14 @@ class Request:
             threads=self.threads,
             say=self.tell,
         )
+
+    def control_of(self, source: Source) -> Control:
+        """Return the strings of a run of `source`; raises UsageError for a budget it cannot keep."""
+        if self.latency_budget is not None and not source.live:
+            raise UsageError(
+                "--latency-budget is for live sources: a file waits and loses nothing; add --live"
+            )
+        return Control(self.settings, self.open_segmenter, latency_budget=self.latency_budget, say=self.tell)
 
     def tell(self, line: str) -> None:
         """Say something while the run goes on, unless it shall be quiet."""
