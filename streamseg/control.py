@@ -75,11 +75,6 @@ class Control:
         return self._running.now.compositor.recipe.name
 
     @property
-    def recipe(self) -> Recipe:
-        """The recipe in use, or about to be."""
-        return self._running.last.compositor.recipe
-
-    @property
     def segmenters(self) -> list[Segmenter]:
         """Those used so far, in turn."""
         return self._running.segmenters

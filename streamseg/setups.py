@@ -56,11 +56,6 @@ class Setups:
         return self._now
 
     @property
-    def last(self) -> Setup:
-        """The one asked for last: in use, or about to be."""
-        return self._last
-
-    @property
     def segmenters(self) -> list[Segmenter]:
         """All that were in use."""
         return [self._segmenters[name] for name in dict.fromkeys(self.models)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from streamseg.backoff import Backoff
 from streamseg.cli import COMMANDS
@@ -16,7 +17,7 @@ from streamseg.control import Control
 from streamseg.errors import UsageError
 from streamseg.models import find_model
 from streamseg.segmenter import Segmenter
-from streamseg.settings import SETTINGS, Refusal, Settings
+from streamseg.settings import SETTINGS, Settings
 from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
 from streamseg.sinks.address import told
 from streamseg.sources import Source, open_source
@@ -40,38 +41,24 @@ class Request:
     hwaccel: str
     read_timeout: float
     reconnect: int | None
-    effect: str
-    background: str | None
-    background_fit: Literal["crop", "pad", "stretch"]
-    color: str | None
-    classes: tuple[str, ...] | None
-    invert: bool
-    threshold: float | None
-    feather: float
-    outline_width: float | None
-    blur_strength: float | None
-    model: str
+    settings: Settings
+    """What may be changed while the run goes on."""
     runtime: str
     precision: Precision | None
-    crop: Literal["auto", "off"]
-    refine: Literal["off", "guided"]
-    smooth: float | None
-    fail: Refusal
     threads: int | None
-    codec: str | None
-    crf: int | None
-    preset: str | None
-    bitrate: int | None
+    encoding: Encoding
     overwrite: bool
     control: bool
     report: str | None
     quiet: bool
 
-    @property
-    def settings(self) -> Settings:
-        """What may be changed while the run goes on."""
-        given = {name: getattr(self, name) for name in SETTINGS}
-        return Settings(**{**given, "classes": self.classes or ()})
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Request:
+        """Sort all options of `streamseg run`, by name."""
+        given = {**options, "classes": options["classes"] or ()}
+        settings = Settings(**{name: given.pop(name) for name in SETTINGS})
+        encoding = Encoding(**{field.name: given.pop(field.name) for field in fields(Encoding)})
+        return cls(settings=settings, encoding=encoding, **given)
 
     def open_source(self) -> Source:
         """Open what is to be read."""
@@ -90,7 +77,7 @@ class Request:
             hwaccel=self.hwaccel,
             read_timeout=self.read_timeout,
             reconnect=self.reconnect if is_network(uri) or not sends else None,
-            say=None if self.quiet else say,
+            say=self.tell,
         )
 
     def open_segmenter(self, settings: Settings) -> Segmenter:
@@ -122,7 +109,6 @@ class Request:
 
     def open_sinks(self, source: Source) -> list[Sink]:
         """Open what is to be written; no sink may write what the source reads or another sink writes."""
-        encoding = Encoding(codec=self.codec, crf=self.crf, preset=self.preset, bitrate=self.bitrate)
         sinks: list[Sink] = []
         uris = self.sinks or (default_sink(),)
         for index, uri in enumerate(uris):
@@ -133,7 +119,7 @@ class Request:
             sinks.append(
                 open_sink(
                     uri,
-                    encoding=encoding,
+                    encoding=self.encoding,
                     overwrite=self.overwrite,
                     inputs=source.paths,
                     expected_frames=source.expected_frames,
@@ -144,14 +130,15 @@ class Request:
                     say=self.tell,
                 )
             )
-        check_encoding(encoding, sinks)
+        check_encoding(self.encoding, sinks)
         return sinks
 
     def spare(self, what: str, uri: str) -> None:
         """Raise UsageError where writing to `uri` would replace the background, the card or the weights."""
-        roles = {"background": self.background, "model": self.model}
-        if self.model.endswith(".toml") and Path(self.model).is_file():
-            roles["weights"] = str(Path(self.model).with_name(find_model(self.model).weights))
+        model = self.settings.model
+        roles = {"background": self.settings.background, "model": model}
+        if model.endswith(".toml") and Path(model).is_file():
+            roles["weights"] = str(Path(model).with_name(find_model(model).weights))
         for role, kept in roles.items():
             if kept is not None and Path(kept).is_file() and same_file(uri, kept):
                 raise UsageError(f"{what} is the {role} of this run; choose another name")

@@ -97,9 +97,9 @@ def _command(ctx: click.Context, /, *, profile: str | None, save_profile: str | 
 
         values = profiles.fitting(ctx, values)
         if save_profile is not None:
-            Request(**values).settings.recipe(strict=True)
+            Request.of(values).settings.recipe(strict=True)
             say(f"saved {profiles.save(ctx, save_profile)}")
-    return execute(Request(**values))
+    return execute(Request.of(values))
 
 
 command = Command(

@@ -34,7 +34,7 @@ def open_source(
     hwaccel: str = "off",
     read_timeout: float = READ_TIMEOUT,
     reconnect: int | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = lambda _line: None,
 ) -> Source:
     """Open the source `uri` names; the caller closes it.
 

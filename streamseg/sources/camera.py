@@ -55,7 +55,7 @@ class CameraSource(Source):
         fps: float | None = None,
         read_timeout: float = READ_TIMEOUT,
         reconnect: int | None = None,
-        say: Callable[[str], None] | None = None,
+        say: Callable[[str], None] = lambda _line: None,
         capture: Callable[[int], cv2.VideoCapture] = open_device,
     ) -> None:
         """`read_timeout`: seconds without a frame after which it counts as lost, though its driver still
@@ -64,8 +64,7 @@ class CameraSource(Source):
         number."""
         super().__init__(uri, live=live is not False, duration=duration)
         self._asked, self._patience = (size, fps), read_timeout
-        self._capture, self._limit = capture, reconnect
-        self._say = say or (lambda _: None)
+        self._capture, self._limit, self._say = capture, reconnect, say
         self._camera = find_camera(uri)
         self._twins = twins(self._camera)
         self._zero: float | None = None

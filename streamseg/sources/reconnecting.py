@@ -40,7 +40,7 @@ def open_stream(
     hwaccel: str = "off",
     read_timeout: float = READ_TIMEOUT,
     reconnect: int | None = None,
-    say: Callable[[str], None] | None = None,
+    say: Callable[[str], None] = lambda _line: None,
     backoff: Backoff | None = None,
 ) -> Source:
     """Open a network stream; one that is live is opened again whenever it is lost.
@@ -68,7 +68,7 @@ def open_stream(
     if reconnect == 0 or not first.live:
         return first
     backoff = backoff or Backoff(attempts=reconnect)
-    return ReconnectingSource(first, connect, backoff=backoff, say=say or (lambda _line: None))
+    return ReconnectingSource(first, connect, backoff=backoff, say=say)
 
 
 @dataclass(frozen=True, slots=True)
