@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from streamseg.errors import RuntimeFailure, reason
+from streamseg.frame import LabelMap
 from streamseg.mattes import Alpha, Plane
 
 ALIGNMENT = 4
@@ -109,6 +110,13 @@ def placed(alpha: Alpha, box: Box, size: tuple[int, int], step: tuple[int, int])
     part = matte[rows, columns]
     part[:] = cv2.resize(alpha, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return matte
+
+
+def placed_labels(labels: LabelMap, box: Box, size: tuple[int, int], around: int) -> LabelMap:
+    """Return the label map of a frame of `size` (W, H) from that of a box of it; elsewhere it is `around`."""
+    everywhere = np.full(size[::-1], around, np.uint8)
+    everywhere[box.y : box.y + box.height, box.x : box.x + box.width] = labels
+    return everywhere
 
 
 def moved(plane: Plane, old: Box, new: Box) -> Plane:

@@ -13,7 +13,7 @@ import numpy as np
 
 from streamseg import mattes
 from streamseg.choice import Choice, choose
-from streamseg.crop import Box, grain, placed
+from streamseg.crop import Box, grain, placed, placed_labels
 from streamseg.errors import ModelError, RuntimeFailure, UsageError, reason
 from streamseg.frame import Frame, LabelMap, Matte
 from streamseg.gaps import Gaps
@@ -224,14 +224,11 @@ class Segmenter:
         return alpha if whole else placed(alpha, view, frame.size, step)
 
     def _labels(self, seen: Look) -> LabelMap:
-        view, (width, height) = seen.view, self._size
         labels = seen.labels()
-        if view == self._tracker.whole:
+        if seen.view == self._tracker.whole:
             return labels
         nobody = next(index for index in range(len(self.classes)) if index not in self.choice.ids)
-        everywhere = np.full((height, width), nobody, np.uint8)
-        everywhere[view.y : view.y + view.height, view.x : view.x + view.width] = labels
-        return everywhere
+        return placed_labels(labels, seen.view, self._size, nobody)
 
     def _use(self, runtime: Runtime) -> None:
         """Run the network there from now on."""
@@ -291,11 +288,13 @@ class Segmenter:
         """An all-clear matte; what comes next has nothing to do with what came before."""
         self._size = frame.size
         self.reset()
-        alpha = np.zeros((self.card.input.height, self.card.input.width), np.uint8)
-        background = self.classes.index("background") if "background" in self.classes else _NO_CLASS
-        return Matte(alpha, np.full(frame.size[::-1], background, np.uint8) if self.labels else None)
+        return self._clear(self.classes.index("background") if "background" in self.classes else _NO_CLASS)
 
     def _failed(self, why: str) -> Matte:
-        width, height = self._size
-        labels = np.zeros((height, width), np.uint8) if self.labels else None
-        return Matte(np.zeros((self.card.input.height, self.card.input.width), np.uint8), labels, failure=why)
+        return self._clear(0, failure=why)
+
+    def _clear(self, label: int, *, failure: str | None = None) -> Matte:
+        """A matte of nothing, and a label map of one class only."""
+        alpha = np.zeros((self.card.input.height, self.card.input.width), np.uint8)
+        labels = np.full(self._size[::-1], label, np.uint8) if self.labels else None
+        return Matte(alpha, labels, failure=failure)

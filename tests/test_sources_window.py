@@ -16,7 +16,7 @@ from streamseg.errors import SourceError, UsageError
 from streamseg.frame import Frame
 from streamseg.sources import open_source, window
 from streamseg.sources.uris import is_live_uri
-from streamseg.sources.window import Named, matching
+from streamseg.sources.windows import Named, matching
 from tests.commandline import FAST, process
 from tests.x11 import Xvfb
 
@@ -173,7 +173,7 @@ def test_a_window_minimised_while_it_is_read(client: Client, monkeypatch: pytest
 def test_a_window_closed_while_it_is_opened(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window that goes before its first picture is an error."""
     wanted = client.open("wanted", GREEN)
-    find = window._find
+    find = window.find_window
 
     def late(*arguments: object) -> Named:
         found = find(*arguments)  # type: ignore[arg-type]
@@ -181,7 +181,7 @@ def test_a_window_closed_while_it_is_opened(client: Client, monkeypatch: pytest.
         client.sync()
         return found
 
-    monkeypatch.setattr(window, "_find", late)
+    monkeypatch.setattr(window, "find_window", late)
     with pytest.raises(SourceError, match="cannot capture 'screen:window=wanted': that window has just been"):
         open_source("screen:window=wanted")
 

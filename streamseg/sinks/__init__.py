@@ -1,12 +1,13 @@
 """Sinks: where finished frames go. `open_sink(uri)` finds the right one; each kind has a file here.
 
 Video files, streams, stdout and GIF share one path: `media` owns the container from header to trailer;
-`video` encodes the pictures into it at their own times, `tracks` copies sound and subtitles beside them, and
-`sound` encodes anew what cannot be copied. `containers` says what each container holds, `codecs` which
-encoder makes that and how it is set up, `pixels` which pixel format it gets and how frames are converted,
-`geometry` how frames of another size are fitted. `files` keeps unfinished files away from their final names,
-`pipes` waits for no reader that stalls. `window` shows what `display` makes of frames. `vcam` feeds a virtual
-camera: `loopback` says which there are on Linux, `camera_pictures` makes the pictures it takes.
+`video` encodes the pictures into it at their own times (`clock`), `tracks` has sound and subtitles beside
+them: `copied`, or where that cannot be encoded anew by `sound`. `containers` says what each container holds,
+`codecs` which encoder makes that and how it is set up, `pixels` which pixel format it gets and how frames are
+converted, `geometry` how frames of another size are fitted. `files` keeps unfinished files away from their
+final names, `pipes` waits for no reader that stalls. `window` shows what `display` makes of frames. `vcam`
+feeds a virtual camera: `loopback` says which there are on Linux, `camera_pictures` makes the pictures it
+takes.
 
 `network` is a stream that outlives its connections; `connections` has one for each protocol, `push` those by
 HTTP, which `upload` speaks; `streaming` keeps bitrates in bounds. Streams run on threads of their own

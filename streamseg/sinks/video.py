@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Protocol, cast
 
@@ -16,6 +14,7 @@ from av.video.stream import VideoStream
 from streamseg.colour import LIMITED, Tags
 from streamseg.errors import SinkError, reason
 from streamseg.frame import Frame, VideoFormat
+from streamseg.sinks.clock import Clock, retimed, shift
 from streamseg.sinks.codecs import Encoder, needs_hardware
 from streamseg.sinks.containers import Container
 from streamseg.sinks.geometry import Conform, pad, padded_size, square_size
@@ -57,25 +56,6 @@ class Converter(Protocol):
         """Return `picture` in that format, timing kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """Turns the time of a frame into the encoder's ticks."""
-
-    tick: Fraction
-    shift: Fraction
-    """Seconds added to every time: what starts before zero would be hidden or shifted by the muxer, and some
-    containers have no other beginning than zero."""
-    counts: bool
-    """A frame's time is its number."""
-
-    def __call__(self, time: Fraction, last: int | None) -> int:
-        """Ticks of a frame at `time`, later than `last`."""
-        if self.counts:
-            return 0 if last is None else last + 1
-        ticks = round((time + self.shift) / self.tick)
-        return ticks if last is None else max(ticks, last + 1)
-
-
 class VideoTrack:
     """Encodes frames like the first into one stream of a container. Life: `open`, `write` often, `finish`."""
 
@@ -97,7 +77,7 @@ class VideoTrack:
         self._rate = Fraction(video.rate or 0).limit_denominator(1001) or _FALLBACK_RATE
         coarse = spec.constant_rate or encoder.name in _COUNTS_FRAMES
         tick = spec.tick or (1 / self._rate if coarse else Fraction(video.time_base))
-        self.clock = Clock(tick, _shift(spec, first.time, sound), spec.timeless)
+        self.clock = Clock(tick, shift(spec, first.time, sound), spec.timeless)
         aspect = Fraction(video.sample_aspect_ratio)
         kept = spec.iso or encoder.name in _CARRIES_ASPECT
         size = first.size if kept else square_size(first.size, aspect)
@@ -186,7 +166,7 @@ class VideoTrack:
         self._end = self._last * self.clock.tick + length
         self.frames += 1
         self._expect(frame.time)
-        with _retimed(picture, self._last, self.clock.tick, round(length / self.clock.tick)):
+        with retimed(picture, self._last, self.clock.tick, round(length / self.clock.tick)):
             picture.pict_type = self._kind(frame.time)
             packets = self.stream.encode(picture)
         self._mux(packets)
@@ -274,25 +254,5 @@ class VideoTrack:
             last.duration = max(last.duration or 0, end - (end if last.dts is None else last.dts))
 
 
-def _shift(spec: Container, picture: Fraction, sound: Fraction | None) -> Fraction:
-    """Seconds by which a file must be moved whose picture and sound begin at these times."""
-    if not spec.from_zero:
-        return max(Fraction(0), -picture)
-    return -picture if sound is None else -min(picture, max(Fraction(0), sound))
-
-
 def _milliseconds(seconds: Fraction) -> str:
     return f"{float(seconds * 1000):.3g} ms"
-
-
-@contextmanager
-def _retimed(picture: av.VideoFrame, pts: int, time_base: Fraction, duration: int) -> Iterator[None]:
-    """Give the picture the encoder's times for a moment: other sinks see the same picture."""
-    before = picture.pts, picture.time_base, picture.duration
-    picture.pts, picture.time_base, picture.duration = pts, time_base, duration
-    try:
-        yield
-    finally:
-        picture.pts, picture.duration = before[0], before[2]
-        if before[1] is not None:
-            picture.time_base = before[1]
