@@ -19,6 +19,9 @@ from streamseg.setups import OpenSegmenter, Setup, Setups
 from streamseg.sources.upright import copied
 from streamseg.stats import Stats
 
+SWITCHES = {"panic": "panic", "freeze": "frozen", "pause": "paused"}
+"""What is turned on and off, in the words of commands -> attribute of Control."""
+
 
 class Control:
     """The strings of one run. Any thread may pull them; assignments are atomic, and changes take turns."""

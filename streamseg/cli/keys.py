@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from streamseg.cli.progress import say
-from streamseg.control import Control
+from streamseg.control import SWITCHES, Control
 from streamseg.effects import EFFECTS
 from streamseg.errors import StreamsegError
 from streamseg.models import available_models
@@ -48,9 +48,9 @@ class Keys:
         self._control = control
         self._folder = folder
         self._acts: dict[str, Callable[[], str]] = {
-            " ": lambda: self._switch("paused", "pause"),
-            "p": lambda: self._switch("panic", "panic"),
-            "z": lambda: self._switch("frozen", "freeze"),
+            " ": lambda: self._switch("pause"),
+            "p": lambda: self._switch("panic"),
+            "z": lambda: self._switch("freeze"),
             "i": self._invert,
             "+": lambda: self._feather(_SOFTER),
             "=": lambda: self._feather(_SOFTER),  # the same key on many keyboards, without shift
@@ -86,9 +86,9 @@ class Keys:
         tell(f"error: {why}")
         say(f"error: {why}")
 
-    def _switch(self, name: str, word: str) -> str:
-        state = not getattr(self._control, name)
-        setattr(self._control, name, state)
+    def _switch(self, word: str) -> str:
+        state = not getattr(self._control, SWITCHES[word])
+        setattr(self._control, SWITCHES[word], state)
         return f"{word} {'on' if state else 'off'}"
 
     def _set(self, name: str, value: object) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-from streamseg.control import Control
+from streamseg.control import SWITCHES, Control
 from streamseg.errors import StreamsegError, UsageError
 from streamseg.handoff import Job
 
@@ -21,9 +21,6 @@ _POLL = 0.1
 
 _LONGEST = 1 << 16
 """Bytes of a line."""
-
-_SWITCHES = {"panic": "panic", "freeze": "frozen", "pause": "paused"}
-"""Word -> attribute of Control."""
 
 KNOWN = "name=value, a JSON object, panic, freeze or pause with on or off, settings, figures, stop"
 
@@ -76,8 +73,8 @@ def _obeyed(control: Control, line: str) -> dict[str, object] | None:
             return control.settings.to_json()
         case ["figures"]:
             return control.figures()
-        case [word, ("on" | "off") as state] if word in _SWITCHES:
-            setattr(control, _SWITCHES[word], state == "on")
+        case [word, ("on" | "off") as state] if word in SWITCHES:
+            setattr(control, SWITCHES[word], state == "on")
         case _ if words and all("=" in word for word in words):
             control.change(dict(map(_setting, words)))
         case _:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from aiohttp import web
 
 import streamseg
+from streamseg.control import SWITCHES, Control
 from streamseg.effects import EFFECTS, TAKES, Fit
 from streamseg.errors import StreamsegError, UsageError, redacted
 from streamseg.models import ModelCard, available_models, find_model
@@ -19,9 +20,6 @@ from streamseg.web.decoding import decoded
 from streamseg.web.guard import failure, json_object
 from streamseg.web.preview import Preview
 from streamseg.web.webrtc import available
-
-if TYPE_CHECKING:
-    from streamseg.control import Control
 
 LARGEST_UPLOAD = 20 * 1024**2
 """Bytes of an uploaded picture."""
@@ -51,9 +49,7 @@ class Api:
             web.get("/api/choices", self._get_choices),
             web.get("/api/figures", self._get_figures),
             web.put("/api/backgrounds/{name}", self._put_background),
-            web.post("/api/panic", self._switch("panic")),
-            web.post("/api/freeze", self._switch("frozen")),
-            web.post("/api/pause", self._switch("paused")),
+            *(web.post(f"/api/{word}", self._switch(name)) for word, name in SWITCHES.items()),
         ]
 
     @property
@@ -72,7 +68,7 @@ class Api:
             "settings": None,
         }
         if control is not None:
-            state |= {name: getattr(control, name) for name in ("panic", "frozen", "paused")}
+            state |= {name: getattr(control, name) for name in SWITCHES.values()}
             state["settings"] = self._settings(control)
             state["figures"] = control.figures()
         return state | {"backgrounds": self._backgrounds.names()}
