@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import cv2
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 import streamseg
 from streamseg.cli.keys import DIGITS, Keys
 from streamseg.frame import Frame
+from streamseg.models import write_card
+from streamseg.models.files import cache_folder
 from streamseg.settings import Settings
 from tests.clips import gradient
 from tests.doubles import ListSink, ListSource
@@ -210,6 +214,17 @@ def test_m_goes_to_the_next_model(tmp_path: Path, models_folder: Path) -> None:
     """m loads the next network that is here, none that would have to be fetched."""
     assert settings_after("m", tmp_path).model == "selfie-landscape"
     assert settings_after("m", tmp_path, model="selfie-landscape").model == "selfie"
+
+
+def test_m_finds_networks_that_were_fetched_before(tmp_path: Path, models_folder: Path) -> None:
+    """What lies where fetched weights are kept is here as well: nothing is fetched again."""
+    selfie = streamseg.find_model("selfie")
+    card = replace(selfie, name="zebra", weights="zebra.onnx", url="http://127.0.0.1:9/zebra.onnx")
+    write_card(card, models_folder / "zebra.toml")
+    fetched = cache_folder() / "weights" / card.sha256[:16] / card.weights
+    fetched.parent.mkdir(parents=True)
+    copyfile(selfie.verified_weights(), fetched)
+    assert settings_after("m", tmp_path, model="selfie-landscape").model == "zebra"
 
 
 def settings_after(keys: str, folder: Path, **options: Any) -> Settings:

@@ -11,7 +11,7 @@ from streamseg.control import SWITCHES, Control
 from streamseg.effects import EFFECTS
 from streamseg.errors import StreamsegError
 from streamseg.models import available_models
-from streamseg.models.weights import present
+from streamseg.models.weights import at_hand
 from streamseg.sinks import Sink
 
 T = TypeVar("T")
@@ -117,7 +117,7 @@ class Keys:
 
     def _next_model(self, tell: Callable[[str], None]) -> None:
         """Of those whose weights are here: a key fetches nothing. It is loaded while the run goes on."""
-        names = [card.name for card in available_models() if present(card)]
+        names = [card.name for card in available_models() if at_hand(card)]
         name = _after(names, self._control.settings.model)
         tell(f"model {name}")
         self._control.change_soon({"model": name}, lambda why: self._complain(why, tell))
