@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,9 @@ from tests.browser import Browser, chromium
 from tests.clips import make_clip
 from tests.commandline import Cli
 from tests.x11 import display, xvfb  # noqa: F401  (fixtures)
+
+if TYPE_CHECKING:
+    from tests.paneling import Panel
 
 # How long an example takes says nothing on a machine that does something else too.
 settings.register_profile("streamseg", deadline=None)
@@ -72,3 +76,20 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """One Chromium for all."""
     with chromium(tmp_path_factory.mktemp("profile")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def running_panel() -> Iterator[Panel]:
+    """A run behind a panel, whose figure is a disc in the middle."""
+    from tests.paneling import running
+
+    with running() as panel:
+        yield panel
+
+
+@pytest.fixture
+def panel(running_panel: Panel) -> Panel:
+    """The same run, its settings as at the start."""
+    from tests.paneling import as_at_the_start
+
+    return as_at_the_start(running_panel)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,26 +26,12 @@ from tests.paneling import (
     RED,
     WHITE,
     Panel,
-    as_at_the_start,
     frames_out,
     running,
     shows,
     still,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def running_panel() -> Iterator[Panel]:
-    """A run whose figure is a disc in the middle."""
-    with running() as panel:
-        yield panel
-
-
-@pytest.fixture
-def panel(running_panel: Panel) -> Panel:
-    """The same run, its settings as at the start."""
-    return as_at_the_start(running_panel)
 
 
 def test_the_state_says_all_that_can_be_changed(panel: Panel) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from fractions import Fraction
 from http.client import HTTPResponse
 
@@ -15,26 +14,12 @@ from streamseg.web.preview import Preview
 from tests.clips import picture
 from tests.paneling import (
     Panel,
-    as_at_the_start,
     frames_out,
     parts,
     rgb,
     running,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def running_panel() -> Iterator[Panel]:
-    """A run whose figure is a disc in the middle."""
-    with running() as panel:
-        yield panel
-
-
-@pytest.fixture
-def panel(running_panel: Panel) -> Panel:
-    """The same run, its settings as at the start."""
-    return as_at_the_start(running_panel)
 
 
 def test_mjpeg_shows_moving_pictures(panel: Panel) -> None:

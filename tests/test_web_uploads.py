@@ -8,7 +8,7 @@ import socket
 import struct
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,26 +28,12 @@ from tests.paneling import (
     RED,
     WHITE,
     Panel,
-    as_at_the_start,
     rgb,
     running,
     shows,
     still,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def running_panel() -> Iterator[Panel]:
-    """A run whose figure is a disc in the middle."""
-    with running() as panel:
-        yield panel
-
-
-@pytest.fixture
-def panel(running_panel: Panel) -> Panel:
-    """The same run, its settings as at the start."""
-    return as_at_the_start(running_panel)
 
 
 def png(width: int, height: int, rows: int = 1) -> bytes:
