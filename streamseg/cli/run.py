@@ -75,7 +75,8 @@ def execute(request: Request) -> int:
 def strings_pulled(control: Control, request: Request, sinks: Sequence[Sink]) -> Iterator[None]:
     """Let windows, pages and, where asked for, standard input pull the run's strings in the `with` block."""
     Keys(control, Path.cwd()).listen(sinks)
-    let_speak(sinks, quiet=request.quiet)
+    if request.quiet:
+        let_speak(sinks)
     if not request.control:
         yield
         return
@@ -83,11 +84,11 @@ def strings_pulled(control: Control, request: Request, sinks: Sequence[Sink]) ->
         yield
 
 
-def let_speak(sinks: Sequence[Sink], *, quiet: bool) -> None:
-    """Have sinks that are served somewhere say where; if `quiet`, only where nobody could come otherwise."""
+def let_speak(sinks: Sequence[Sink]) -> None:
+    """Have sinks say where they are that nobody could come to otherwise."""
     for sink in sinks:
-        if hasattr(sink, "say") and (not quiet or getattr(sink, "has_token", False)):
-            sink.say = say
+        if getattr(sink, "has_token", False):
+            sink.say = say  # type: ignore[attr-defined]  # what has a token says it
 
 
 @click.pass_context

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -21,13 +20,13 @@ class WebSink(Sink):
 
     kind = "a page in the browser"
     paces = True
-    say: Callable[[str], None] | None = None
-    """Told where the page is, token included, when it begins to be served."""
 
     def __init__(self, destination: Destination) -> None:
         """Raises UsageError for what is no address, SinkError where it is taken or aiohttp is missing."""
         self.uri = destination.uri
         self.notes = []
+        self.say = destination.say
+        """Told where the page is, token included, when it begins to be served."""
         self._address = parse_address(destination.uri)
         self._server: Server | None = None
         try:
@@ -53,8 +52,7 @@ class WebSink(Sink):
         from streamseg.web.server import Server
 
         self._server = Server(self._address, control, aspect=Fraction(video.sample_aspect_ratio))
-        if self.say is not None:
-            self.say(f"panel: {self._server.url}")
+        self.say(f"panel: {self._server.url}")
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:  # noqa: ARG002  (silent)
         """Get ready, if it is not yet."""
