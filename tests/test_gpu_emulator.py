@@ -27,7 +27,7 @@ class Machine:
         self.cuda: ModuleType = driver(self.card)
         self.context = self.cuda.Device(0).retain_primary_context()
         self.context.push()
-        self.stream = self.cuda.Stream()
+        self.stream = self.cuda.Stream(1)
         self.codes = self.cuda.mem_alloc(64)
         self.host = self.cuda.pagelocked_empty(64, np.uint8)
 
@@ -76,6 +76,7 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[Machine], Any]]] = {
         "no such device memory",
         lambda m: m.cuda.memcpy_htod_async(4096, m.host, m.stream),
     ),
+    "a stream tied to the default one": (LogicError, "waits for the default", lambda m: m.cuda.Stream()),
     "no stream": (LogicError, "stream of its own", lambda m: m.cuda.memcpy_htod_async(m.codes, m.host)),
     "another card's stream": (
         LogicError,
@@ -198,7 +199,7 @@ def test_work_is_done_late_and_in_order(machine: Machine) -> None:
 
 def test_streams_wait_for_each_other_only_where_told(machine: Machine) -> None:
     """Work of another stream is not done before its own wait, unless an event says so."""
-    other, down = machine.cuda.Stream(), machine.cuda.pagelocked_empty(64, np.uint8)
+    other, down = machine.cuda.Stream(1), machine.cuda.pagelocked_empty(64, np.uint8)
     machine.host[:] = 7
     machine.cuda.memcpy_htod_async(machine.codes, machine.host, machine.stream)
     machine.cuda.memcpy_dtoh_async(down, machine.codes, other)

@@ -15,6 +15,11 @@ from streamseg.gpu.jobs import JOBS, struct
 
 Bytes = NDArray[np.uint8]
 
+_NON_BLOCKING = 1
+"""CU_STREAM_NON_BLOCKING of cuda.h, for which PyCUDA has no name. Other streams and the default one
+wait for each other: FFmpeg, which decodes there, would wait for our kernels, and be refused while a CUDA
+graph is captured."""
+
 _BLOCK = (32, 8, 1)
 """Threads side by side read neighbouring samples: a warp is a row."""
 
@@ -140,7 +145,7 @@ class Slot:
     def _start(self) -> Any:
         if self._stream is None:
             self._claim()
-            self._stream = self._driver.Stream()
+            self._stream = self._driver.Stream(_NON_BLOCKING)
         self._device.require()
         return self._stream
 

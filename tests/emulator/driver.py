@@ -161,7 +161,7 @@ def driver(card: Card) -> ModuleType:
         "MemoryError": DriverMemoryError,
         "init": lambda: card.call("init", context=False),
         "Device": Device,
-        "Stream": lambda: Stream(card),
+        "Stream": lambda flags=0: Stream(card, flags),
         "Event": lambda flags=0: Event(card, flags),
         "event_flags": SimpleNamespace(DEFAULT=0, BLOCKING_SYNC=1, DISABLE_TIMING=2),
         "mem_alloc": lambda size: Allocation(card, size),

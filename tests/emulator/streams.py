@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.emulator.card import Card
+from tests.emulator.card import Card, LogicError
 
 
 class Stream:
     """Work in order, done when somebody waits."""
 
-    def __init__(self, card: Card) -> None:
+    def __init__(self, card: Card, flags: int) -> None:
         card.call("Stream")
+        if flags != 1:
+            raise LogicError("a stream that waits for the default one, and that for it")
         self._card = card
         self.queue: list[Callable[[], None]] = []
         self.handle = 0x1000 + len(card.streams)
