@@ -15,12 +15,12 @@ import pytest
 
 from streamseg.compositors import open_compositor
 from streamseg.effects import EFFECTS, Recipe, effect
-from streamseg.errors import RuntimeFailure, UsageError
+from streamseg.errors import GpuFailure, RuntimeFailure, UsageError
 from streamseg.frame import Matte
 from streamseg.gpu.device import Device
 from streamseg.gpu.slot import Slot
 from tests.compositing import frame_of, furthest, noise
-from tests.emulator.card import Card
+from tests.emulator.card import Card, LogicError
 from tests.emulator.driver import emulated
 from tests.test_compositors_cuda import ANIMALS, painted, shown, soft
 
@@ -228,3 +228,40 @@ def test_a_missing_wait_shows(monkeypatch: pytest.MonkeyPatch) -> None:
         device.run(slot.clear)
     assert (before != 0).all()
     assert (after == 0).all()
+
+
+def test_an_error_keeps_nothing_of_the_cards() -> None:
+    """What was in use where it happened is freed on the GPU's thread: PyCUDA can do so nowhere else."""
+    freed: list[int] = []
+
+    class Held:
+        def __del__(self) -> None:
+            freed.append(threading.get_ident())
+
+    def fail(stream: Held) -> None:
+        raise LogicError("refused")
+
+    def work() -> None:
+        try:
+            fail(Held())
+        except LogicError as error:
+            raise GpuFailure("refused") from error
+
+    with emulated(Card()), Device() as device:
+        thread = device.run(threading.get_ident)
+        with pytest.raises(GpuFailure):
+            device.run(work)
+        assert freed == [thread]
+
+
+def test_what_lies_in_a_lost_context_is_not_freed() -> None:
+    """PyCUDA would tell the user of each thing that it cannot free; once the context has gone it does not."""
+    card = Card()
+    with emulated(card), open_compositor(effect("blur"), device="cuda") as compositor:
+        compositor(frame_of(PICTURES[0], 0), MATTES[0])
+        card.fails_at, card.lost = len(card.calls), True
+        for index in (1, 2):
+            with pytest.raises(RuntimeFailure):
+                compositor(frame_of(PICTURES[index], index), MATTES[index])
+    assert not GIVING_BACK - {"detach"} & set(card.calls)
+    assert card.calls[-2:] == ["pop", "detach"]

@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -57,6 +58,9 @@ class Device:
         """It did not answer."""
         self.holders: set[object] = set()
         """Whoever has something there (the GPU's thread)."""
+        self.wreck: list[object] = []
+        """What lies in a context that is lost. To free it would fail, and PyCUDA tell the user so of every
+        single thing; once the context has been detached it only forgets them."""
         self._closed = False
         self._pushed = False
         # No SimpleQueue: with a short timeout its `get` sometimes waits for ever (Python 3.11.7).
@@ -120,6 +124,14 @@ class Device:
         """
         self.require()
         self._context.synchronize()
+
+    def settled(self) -> bool:
+        """The same; tell whether the context still works. What fails twice will always (the GPU's thread)."""
+        for _ in range(2):
+            with suppress(self.driver.Error):
+                self.settle()
+                return True
+        return False
 
     def close(self) -> None:
         """Release the context and end the thread; what fails on the way is of no interest any more."""
@@ -185,14 +197,17 @@ class Device:
             self._context.push()
             self._pushed = True
             self.functions = kernels(self.driver, card.compute_capability())
-        except BaseException:
+        except BaseException as error:
             if not self.abandoned:
+                if self._pushed and self.settled():
+                    _let_go(error)  # while kernels can still be unloaded
                 with suppress(self.driver.Error):
                     self._release()
             raise
 
     def _release(self) -> None:
-        self.functions.clear()  # slots hold it too, and kernels are unloaded on this thread
+        if not (self.failure or self.wreck) or self.settled():
+            self.functions.clear()  # slots hold it too, and kernels are unloaded on this thread
         try:
             self._context.pop()
             self._pushed = False
@@ -200,6 +215,8 @@ class Device:
             if not self.abandoned:
                 self._pushed = False  # detaching pops as well
                 self._context.detach()
+                self.functions.clear()
+                self.wreck.clear()
 
 
 class _Call(Generic[T]):
@@ -220,9 +237,11 @@ class _Call(Generic[T]):
         except StopIteration as end:
             self.made.append(end.value)
         except BaseException as error:
+            _let_go(error)
             self.errors.append(error)
         else:
             return False
+        self._event = None
         self.done.set()
         return True
 
@@ -234,6 +253,15 @@ class _Call(Generic[T]):
         except Exception as error:
             return self._steps.throw(error)
         return next(self._steps)
+
+
+def _let_go(error: BaseException) -> None:
+    """Empty the frames an error came through: it goes to another thread, where PyCUDA can free nothing that
+    they hold, such as the CUDA stream of a launch that failed."""
+    each: BaseException | None = error
+    while each is not None:
+        traceback.clear_frames(each.__traceback__)
+        each = each.__context__
 
 
 def _at_once(work: Callable[[], T]) -> Steps[T]:

@@ -126,9 +126,9 @@ class Slot:
         """Give everything back, whatever state the card is in; the slot can be used again."""
         held = [allocation for allocation, _ in self._card.values()]
         held += [array.base for array in self._host.values()]
-        if held:
-            with suppress(self._driver.Error):
-                self._device.settle()
+        if held and not self._device.settled():
+            self._device.wreck.append((held, self._stream, self._event, self._decoded))
+            held = []
         for each in held:
             self._device.require()
             with suppress(self._driver.Error):
