@@ -50,24 +50,21 @@ class Library:
 @cache
 def library() -> Library:
     """Build the library, once; the test that asks is skipped where there is no g++."""
+    folder = Path(tempfile.mkdtemp(prefix="streamseg-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Library(compiled("kernels.cpp", folder / "kernels.so"))
+
+
+def compiled(source: str, made: Path, *flags: str) -> Path:
+    """Build a library of a file of this folder and the kernels; skips where there is no g++."""
     compiler = shutil.which("g++")
     if compiler is None:
         pytest.skip("needs g++ to run the kernels on the CPU: apt-get install g++")
-    folder = Path(tempfile.mkdtemp(prefix="streamseg-kernels-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    made = folder / "kernels.so"
     # Without -ffp-contract=off the compiler may fuse sums as the card, told --fmad=false, does not.
-    flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-ffp-contract=off"]
-    command = [
-        compiler,
-        *flags,
-        "-shared",
-        "-fPIC",
-        f"-I{_KERNELS}",
-        "-o",
-        str(made),
-        str(_HERE / "kernels.cpp"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    kept = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-ffp-contract=off"]
+    command = [compiler, *kept, *flags, "-shared", "-fPIC", f"-I{_KERNELS}", "-o", str(made)]
+    done = subprocess.run(
+        [*command, str(_HERE / source), "-ldl"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    return Library(made)
+    return made
