@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from onnx import helper
 from streamseg.errors import ModelError
 from streamseg.models import find_model
 from streamseg.plans import PlanSpec, Precision, TensorSpec, package
-from streamseg.plans.builder import Built, _configure, build
+from streamseg.plans.builder import Built, _configure, _remind, build
 from streamseg.plans.onnx_types import Network, prepared
 from streamseg.plans.package import Package
 from tests import networks
@@ -165,6 +166,39 @@ def test_a_build_that_fails(tmp_path: Path) -> None:
     wrong = replace(network, profiles={"picture": replace(profile, high=(2, 4, 96, 128))})
     with pytest.raises(ModelError, match=r"cannot build 'network': .{20}"):
         build(rtx(), wrong, PlanSpec(batch=2))
+
+
+def test_a_tensorrt_that_does_not_start() -> None:
+    """Its bindings raise TypeError then; the line says what TensorRT said."""
+    trt = rtx().module
+
+    def refused(log: Any) -> None:
+        log.log(trt.ILogger.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    broken = replace(rtx(), module=SimpleNamespace(ILogger=trt.ILogger, Builder=refused))
+    with pytest.raises(ModelError, match=r"tensorrt_rtx 1\.\S+ does not start: CUDA init.* error: 35$"):
+        build(broken, prepared(find_model("selfie"), PlanSpec()), PlanSpec())
+
+
+def test_timings_of_another_card_are_not_taken() -> None:
+    """TensorRT refuses them: then there is no cache at all, unless it is given an empty one."""
+
+    taken: list[bytes] = []
+
+    class Config:
+        def create_timing_cache(self, content: bytes) -> bytes | None:
+            return None if content == b"damaged" else content
+
+        def set_timing_cache(self, cache: bytes, ignore_mismatch: bool) -> bool:
+            assert not ignore_mismatch
+            if cache != b"another card's":
+                taken.append(cache)
+            return cache != b"another card's"
+
+    for timing in (b"another card's", b"damaged", b"its own"):
+        _remind(Config(), timing)
+    assert taken == [b"", b"", b"its own"]
 
 
 @pytest.mark.filterwarnings("ignore:.*Timing cache operations are no-ops:DeprecationWarning")

@@ -46,9 +46,12 @@ def build(
     """
     trt = package.module
     log = listener(trt, hear)
-    builder = trt.Builder(log)
-    if builder is None:
-        raise ModelError(f"{package.name} {package.version} does not start: {log.error}")
+    try:
+        builder = trt.Builder(log)
+    except (
+        TypeError
+    ) as error:  # what its bindings make of "no builder", such as with a driver that is too old
+        raise ModelError(f"{package.name} {package.version} does not start: {log.error}") from error
     definition = builder.create_network(package.network_flags)
     parser = trt.OnnxParser(definition, log)
     if not parser.parse(network.onnx):
@@ -60,15 +63,22 @@ def build(
     package.aim(config, gpu)
     _configure(trt, builder, config, network, spec)
     if package.times_kernels:
-        cache = config.create_timing_cache(timing) or config.create_timing_cache(b"")
-        config.set_timing_cache(cache, False)
+        _remind(config, timing)
     plan = builder.build_serialized_network(definition, config)
     if interrupt := log.interrupt or monitor.interrupt:
         raise interrupt
     if plan is None:
         raise ModelError(f"{package.name} {package.version} cannot build {name!r}: {_hinted(log.error)}")
-    timing = bytes(config.get_timing_cache().serialize()) if package.times_kernels else b""
-    return Built(bytes(plan), inputs, outputs, timing)
+    timings = config.get_timing_cache() if package.times_kernels else None
+    return Built(bytes(plan), inputs, outputs, bytes(timings.serialize()) if timings else b"")
+
+
+def _remind(config: Any, timing: bytes) -> None:
+    """Hand over timings of an earlier build; none, where they are damaged or of another card."""
+    for content in (timing, b""):
+        cache = config.create_timing_cache(content)
+        if cache is not None and config.set_timing_cache(cache, False):
+            return
 
 
 def _configure(trt: Any, builder: Any, config: Any, network: Network, spec: PlanSpec) -> None:
