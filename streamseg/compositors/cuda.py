@@ -18,7 +18,7 @@ from streamseg.compositors.legend import Legend
 from streamseg.compositors.libav import LibavCompositor
 from streamseg.compositors.operations import Traces
 from streamseg.compositors.outputs import alpha_canvas, coloured, grey_canvas, label_picture, own_alpha
-from streamseg.compositors.planes import Canvas, planar_kin
+from streamseg.compositors.planes import Canvas
 from streamseg.effects import Camera, ClassColours, Recipe
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, LabelMap, Matte
@@ -28,18 +28,9 @@ from streamseg.gpu.jobs import Record
 from streamseg.gpu.layers import CardScene, card_painter, weighted
 from streamseg.gpu.mattes import CardAlpha, CardOperations, Step
 from streamseg.gpu.merge import even, fainter, in_colour, merged, tinted
+from streamseg.gpu.outputs import cut_out, keeps_planes, looked_up
 from streamseg.gpu.slot import Slot
-from streamseg.gpu.surface import (
-    Later,
-    OnCard,
-    Surface,
-    blank,
-    download,
-    plane,
-    plane_sizes,
-    positions,
-    upload,
-)
+from streamseg.gpu.surface import Later, OnCard, Surface, download, positions, upload
 from streamseg.pictures import Plane, Pool
 
 _THIN = 8
@@ -111,7 +102,7 @@ class CudaCompositor(Compositor):
             return frame.with_picture(label_picture(self._classes.shown_labels(matte, frame.size)))
         fresh = None if held.surface else decoded(frame.native)
         held = replace(held, surface=fresh) if fresh else held
-        if self.recipe.output == "alpha" and held.surface and not _keeps_planes(held.surface.canvas):
+        if self.recipe.output == "alpha" and held.surface and not keeps_planes(held.surface.canvas):
             held = replace(held, surface=None)
         picture = None
         if self._needs_picture and held.surface is None:
@@ -236,35 +227,8 @@ class CudaCompositor(Compositor):
 
     def _cut_out(self, picture: av.VideoFrame, surface: Surface, alpha: CardAlpha, kin: Canvas) -> Later:
         """The frame with alpha, black where it is transparent."""
-        size = kin.width, kin.height
-        (*colours, transparency), address, length = blank(
-            self._slot, "finished", kin, [*plane_sizes(kin), size]
-        )
-        own = self._own_alpha(picture, kin)
-        self._slot.launch(
-            "transparency", size, target=transparency, alpha=alpha.record(), largest=kin.shape.largest, **own
-        )
-        for index, (source, target) in enumerate(zip(surface.components, colours, strict=True)):
-            across, down = kin.shape.step if index else (1, 1)
-            self._slot.launch(
-                "veil",
-                (int(target["width"]), int(target["height"])),
-                source=source,
-                target=target,
-                transparency=transparency,
-                across=across,
-                down=down,
-                black=kin.codes((0, 0, 0))[index],
-            )
-        return download(self._slot, kin, address, length, self._pool)
-
-    def _own_alpha(self, picture: av.VideoFrame, kin: Canvas) -> dict[str, Record]:
-        """The alpha the picture came with, as a field of the job."""
-        own = own_alpha(picture, kin)
-        if own is None:
-            return {}
-        address = self._slot.upload("own alpha", [own])[0]
-        return {"own": plane(address, kin.width, kin.height, own.itemsize)}
+        address, size = cut_out(self._slot, "finished", surface, alpha, kin, own=own_alpha(picture, kin))
+        return download(self._slot, kin, address, size, self._pool)
 
     def _explained(self, painted: Later, canvas: Canvas, seen: LabelMap) -> Later:
         """With a legend of the classes seen."""
@@ -284,31 +248,9 @@ class CudaCompositor(Compositor):
         if matte.labels is not None:
             return matte.labels[::_THIN, ::_THIN]
         size = -(-labels.width // _THIN), -(-labels.height // _THIN)
-        return self._looked_up(labels, np.arange(256, dtype=np.uint8), size, _THIN)
-
-    def _looked_up(self, labels: CardAlpha, table: Plane, size: tuple[int, int], step: int) -> LabelMap:
-        """Class ids by a table, every `step`th column and row, to be there after the wait."""
-        to = self._slot.memory("looked up", size[0] * size[1])
-        self._slot.launch(
-            "look_up",
-            size,
-            source=labels.address,
-            to=to,
-            table=self._slot.table("ids", table),
-            width=size[0],
-            height=size[1],
-            linesize=labels.width,
-            across=step,
-            down=step,
-        )
-        return self._slot.download("looked up", to, size[0] * size[1]).reshape(size[::-1])
+        return looked_up(self._slot, labels, np.arange(256, dtype=np.uint8), size, _THIN)
 
     def _label_picture(self, labels: CardAlpha) -> Later:
         """Class ids that are on the card."""
-        ids = self._looked_up(labels, self._classes.shown_ids, labels.size, 1)
+        ids = looked_up(self._slot, labels, self._classes.shown_ids, labels.size, 1)
         return lambda: label_picture(np.array(ids))
-
-
-def _keeps_planes(canvas: Canvas) -> bool:
-    """Whether what is cut out of a picture has the planes of the picture, and a transparency."""
-    return planar_kin(alpha_canvas(canvas).format) == canvas.format
