@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ import streamseg
 from streamseg.compositors import backdrop
 from streamseg.errors import ModelError, UsageError
 from streamseg.models import find_model
-from streamseg.plans import Calibration, PlanSpec, Precision, apart, keep_calibration, kept
+from streamseg.plans import Calibration, Precision, keep_calibration
 from streamseg.runtimes import load_runtime, upgrade
 from streamseg.segmenter import Segmenter
 from tests import networks
@@ -26,7 +23,6 @@ from tests.compositing import frame_of, noise
 from tests.doubles import ListSource
 from tests.emulator.card import Card
 from tests.emulator.tensorrt import Machine, machine
-from tests.planning import needs_tensorrt
 
 MASK = streamseg.effect("mask")
 STEADY: dict[str, Any] = {"crop": "off", "smooth": 0}
@@ -281,33 +277,6 @@ def test_a_run_in_8_bits(tmp_path: Path) -> None:
     assert 0 < np.max(apart) <= 4
 
 
-@needs_tensorrt
-def test_a_plan_is_built_in_another_process(tmp_path: Path) -> None:
-    """It is there afterwards, and the second time nothing is built."""
-    card = networks.brightness(tmp_path)
-    folder, spec = tmp_path / "plans", PlanSpec(precision="fp32")
-    apart.build(card, lambda: False, spec=spec, folder=folder)
-    assert kept(card, folder=folder) is None
-    plan = kept(card, spec, folder=folder)
-    assert plan is not None
-    written = plan.path.stat().st_mtime_ns
-    apart.build(card, lambda: False, spec=spec, folder=folder)
-    assert plan.path.stat().st_mtime_ns == written
-    apart.build(card, lambda: False, spec=spec, anew="it does not load", folder=folder)
-    assert plan.path.stat().st_mtime_ns > written
-
-
-@needs_tensorrt
-def test_a_build_in_another_process_says_what_is_wrong(tmp_path: Path) -> None:
-    """One line, as it would be here; a build that is not wanted any more is ended."""
-    card = networks.card(tmp_path, "lost.onnx")
-    with pytest.raises(ModelError, match="lost"):
-        apart.build(card, lambda: False, folder=tmp_path / "plans")
-    with pytest.raises(ModelError, match="was stopped"):
-        apart.build(find_model("selfie"), lambda: True, folder=tmp_path / "plans")
-    assert kept(find_model("selfie"), folder=tmp_path / "plans") is None
-
-
 def test_without_the_kernels_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where NVRTC is missing no plan is built for a GPU that could not be used, and the reason is told."""
 
@@ -333,14 +302,3 @@ def test_one_frame_whose_output_is_no_number_leaves_the_gpu_in_use(tmp_path: Pat
 def flat(level: int) -> av.VideoFrame:
     """A grey picture of one brightness."""
     return av.VideoFrame.from_ndarray(np.full((48, 64), level, np.uint8), format="gray")
-
-
-@needs_tensorrt
-def test_a_builder_ends_with_the_run_it_builds_for(tmp_path: Path) -> None:
-    """Left alone by the process that ordered the plan, it builds no further and keeps nothing."""
-    order = pickle.dumps((find_model("selfie"), None, "", tmp_path, 0))
-    command = [sys.executable, "-m", "streamseg.plans.apart"]
-    done = subprocess.run(command, input=order, capture_output=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.decode().strip().endswith("the run this plan was for has ended")
-    assert list(tmp_path.glob("*.json")) == []
