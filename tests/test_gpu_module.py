@@ -87,6 +87,9 @@ class FakeCompiler:
     version = (13, 0)
     count = 0
 
+    def __init__(self, newest: int | None) -> None:
+        """Of a driver nobody knows here."""
+
     def target(self, capability: tuple[int, int]) -> str:
         """The card's own."""
         return f"sm_{capability[0]}{capability[1]}"
@@ -162,3 +165,32 @@ def test_without_nvrtc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvrtc, "_TOOLKIT", "/nowhere/libnvrtc.so")
     with pytest.raises(UsageError, match="no libnvrtc was found; install it: pip install nvidia-cuda-nvrtc"):
         nvrtc.Compiler()
+
+
+class Library:
+    """An NVRTC that says its version."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._number = int(name.rpartition(".")[2])
+
+    def nvrtcVersion(self, major: Any, minor: Any) -> int:
+        """Write it where it is asked to."""
+        major._obj.value, minor._obj.value = self._number, 5
+        return 0
+
+
+def test_the_nvrtc_that_suits_the_driver_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that are installed, one for a CUDA the driver is too old for is passed over, or named."""
+    there = ["libnvrtc.so.13", "libnvrtc.so.12"]
+    monkeypatch.setattr(nvrtc, "_NAMES", ())
+    monkeypatch.setattr(nvrtc, "_TOOLKIT", "libnvrtc.so.12")
+    monkeypatch.setattr(nvrtc, "_wheels", lambda: iter(there))
+    monkeypatch.setattr(nvrtc.ctypes, "CDLL", Library)
+    assert [nvrtc.Compiler(newest).version for newest in (None, 14, 13, 12)] == [(13, 5)] * 3 + [(12, 5)]
+    monkeypatch.setattr(nvrtc, "_TOOLKIT", "libnvrtc.so.13")
+    there.pop()
+    with pytest.raises(
+        UsageError, match=r"^NVRTC 13\.5 is .* runs CUDA 12; .*install nvidia-cuda-nvrtc-cu12$"
+    ):
+        nvrtc.Compiler(12)

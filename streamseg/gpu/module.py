@@ -12,6 +12,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from streamseg.gpu import nvrtc
+from streamseg.gpu.driver import probe
 from streamseg.gpu.jobs import JOBS
 
 SOURCE = Path(__file__).parent.parent / "compositors" / "kernels.cu"
@@ -43,7 +44,7 @@ def fatbin() -> Path:
 def require() -> None:
     """Raise UsageError where there is neither a build of the kernels nor NVRTC to make one."""
     if not fatbin().exists():
-        nvrtc.Compiler()
+        nvrtc.Compiler(_newest())
 
 
 def kernels(driver: Any, capability: tuple[int, int]) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def kernels(driver: Any, capability: tuple[int, int]) -> dict[str, Any]:
 
 def compiled(capability: tuple[int, int], folder: Path | None = None) -> bytes:
     """Return the kernels compiled by NVRTC, or kept in `folder` (without one: the user's cache)."""
-    compiler = nvrtc.Compiler()
+    compiler = nvrtc.Compiler(_newest())
     target = compiler.target(capability)
     version = ".".join(map(str, compiler.version))
     key = hashlib.sha256("\0".join([digest(), target, version]).encode()).hexdigest()
@@ -74,6 +75,12 @@ def compiled(capability: tuple[int, int], folder: Path | None = None) -> bytes:
     with suppress(OSError):  # a cache that cannot be written costs a second next time
         _write(path, image)
     return image
+
+
+def _newest() -> int | None:
+    """The CUDA the driver runs, by its first number: it loads nothing made for a newer one."""
+    version = probe().version
+    return version[0] if version else None
 
 
 def _write(path: Path, image: bytes) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from streamseg.errors import RuntimeFailure, UsageError
+from streamseg.errors import RuntimeFailure, UsageError, pip_install
 
 _NAMES = ("libnvrtc.so.13", "libnvrtc.so.12", "nvrtc64_130_0.dll", "nvrtc64_120_0.dll", "libnvrtc.so")
 _TOOLKIT = "/usr/local/cuda/lib64/libnvrtc.so"
@@ -17,12 +17,12 @@ _TOOLKIT = "/usr/local/cuda/lib64/libnvrtc.so"
 class Compiler:
     """Compiles CUDA C++ to what `cuModuleLoadData` takes."""
 
-    def __init__(self) -> None:
-        """Raises UsageError where the library is missing."""
-        self._library = _library()
-        major, minor = ctypes.c_int(), ctypes.c_int()
-        self._check(self._library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor)))
-        self.version = major.value, minor.value
+    def __init__(self, newest: int | None = None) -> None:
+        """`newest`: the CUDA, by its first number, whose kernels the driver takes; None if that is not known.
+
+        Raises UsageError where the library is missing, or there is only one for a newer CUDA.
+        """
+        self._library, self.version = _library(newest)
 
     def target(self, capability: tuple[int, int]) -> str:
         """The architecture to compile for: the card's own, or PTX of the nearest older one NVRTC knows.
@@ -88,14 +88,32 @@ def _strings(texts: Iterable[str]) -> ctypes.Array[ctypes.c_char_p]:
     return (ctypes.c_char_p * len(encoded))(*encoded)
 
 
-def _library() -> ctypes.CDLL:
+def _library(newest: int | None) -> tuple[ctypes.CDLL, tuple[int, int]]:
+    """The first that is there and makes what the driver takes, and its version."""
+    newer: tuple[int, int] | None = None
     for candidate in (*_wheels(), *_NAMES, _TOOLKIT):
         with suppress(OSError):
-            return ctypes.CDLL(candidate)
+            library = ctypes.CDLL(candidate)
+            version = _version(library)
+            if newest is None or version[0] <= newest:
+                return library, version
+            newer = newer or version
+    if newer is not None:
+        wheel = "nvidia-cuda-nvrtc-cu12" if newest == 12 else f"nvidia-cuda-nvrtc=={newest}.*"
+        raise UsageError(
+            f"NVRTC {newer[0]}.{newer[1]} is installed, but the driver runs CUDA {newest}; "
+            f"update the driver, or install another: {pip_install(wheel)}"
+        )
     raise UsageError(
         "the GPU's kernels need NVRTC to be compiled, and no libnvrtc was found; "
         "install it: pip install nvidia-cuda-nvrtc"
     )
+
+
+def _version(library: ctypes.CDLL) -> tuple[int, int]:
+    major, minor = ctypes.c_int(), ctypes.c_int()
+    library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
+    return major.value, minor.value
 
 
 def _wheels() -> Iterator[str]:
