@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,33 @@ def run_in_a_process(folder: Path, name: str) -> tuple[str, str]:
     command += ["--runtime", "tensorrt", "--report", str(report)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(report.read_text())["runtime"], done.stderr
+
+
+UNHURRIED = """
+import sys
+from streamseg.cli import main
+from streamseg.gpu.device import Device
+Device.FRAME = Device.LOADING = 300.0
+main(sys.argv[1:])
+"""
+"""A run that waits for a card that is much slower than usual."""
+
+
+@pytest.mark.parametrize("effect", ["silhouette", "blur", "outline"])
+def test_a_short_run_is_clean(effect: str, tmp_path: Path) -> None:
+    """To compute-sanitizer, which sees every read and write of every kernel; TensorRT's too."""
+    tool = shutil.which("compute-sanitizer")
+    if tool is None:
+        pytest.skip("needs compute-sanitizer (CUDA toolkit) on the PATH")
+    report = tmp_path / "report.json"
+    command = [tool, "--tool=memcheck", "--error-exitcode=99", sys.executable, "-c", UNHURRIED, "run"]
+    command += ["demo:320x180@10,0.3s", "-o", "null:", "--effect", effect]
+    command += ["--runtime", "tensorrt", "--report", str(report)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = json.loads(report.read_text())
+    assert said["runtime"] == "tensorrt"
+    assert said["failures"] == []
 
 
 def test_plans_are_used_again_by_other_processes(tmp_path: Path) -> None:
