@@ -114,7 +114,8 @@ def test_every_field_counts(building: Building) -> None:
     for key, value in CHANGES.items():
         beside.write_text(json.dumps({**plan.sidecar, key: value}))
         building()
-        assert building.why.startswith(f"the last one was built with {key} {value!r}, here it is "), key
+        said = repr(value[:12] if key in ("onnx_sha256", "calibration") else value)
+        assert building.why.startswith(f"the last one was built with {key} {said}, here it is "), key
         assert json.loads(beside.read_text()) == plan.sidecar
 
 

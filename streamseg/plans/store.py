@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
@@ -132,9 +133,14 @@ def _tensor(table: dict[str, Any]) -> TensorSpec:
 def _difference(sidecar: Facts, facts: Facts) -> str:
     """Say what of a sidecar is not so here."""
     for key, here in facts.items():
-        if sidecar.get(key) != here:
-            return f"the last one was built with {key} {sidecar.get(key)!r}, here it is {here!r}"
+        if (there := sidecar.get(key)) != here:
+            return f"the last one was built with {key} {_short(there)}, here it is {_short(here)}"
     return ""
+
+
+def _short(fact: object) -> str:
+    """A fact as it is said: of a sha256 twelve digits tell enough."""
+    return repr(fact[:12] if isinstance(fact, str) and re.fullmatch(r"[0-9a-f]{64}", fact) else fact)
 
 
 def _nearest(folder: Path, order: Order) -> str:
