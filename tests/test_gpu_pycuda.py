@@ -74,3 +74,12 @@ def test_a_context_that_is_lost(runs: dict[str, Runs]) -> None:
         assert all("\n" not in each for each in run["failures"])
         if run["refused"] not in FREEING:
             assert not run["said"], run
+
+
+def test_a_whole_run(runs: dict[str, Runs]) -> None:
+    """With the emulated TensorRT: on edges alone do its samples differ by more than two codes."""
+    assert len(runs["whole"]) == 3
+    for run in runs["whole"]:
+        assert len(run["apart"]) == 3, run
+        assert max(run["apart"]) < 0.02, run
+        assert not run["failures"] and not run["left"] and not run["said"], run
