@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamseg import bench
+from streamseg.bench import gpu
 from streamseg.bench.suite import Row
 from streamseg.errors import UsageError
 from streamseg.gpu.driver import probe
@@ -77,6 +78,16 @@ def test_what_would_do_nothing_to_the_gpus_bench_is_refused(cli: Cli, more: list
     outcome = cli("bench", "--gpu", *more)
     assert outcome.code == 2
     assert outcome.error.endswith("leave CLIP, --rounds and --soak out")
+
+
+def test_the_bare_engine_may_take_longer_than_a_card_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its runs are waited for in parts, each of which the limit is for."""
+    monkeypatch.setattr(gpu, "_QUEUED", 4)
+    with machine() as found:
+        assert gpu._bare("selfie", 10) > 0
+    calls = [call for call in found.card.calls if call in ("execute_async_v3", "synchronize")]
+    parts = "".join(call[0] for call in calls).split("s")
+    assert [len(part) for part in parts if part] == [1, 4, 4, 2]
 
 
 def test_the_gpus_bench_measures_every_row(capsys: pytest.CaptureFixture[str]) -> None:
