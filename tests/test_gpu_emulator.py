@@ -71,6 +71,11 @@ REFUSED: dict[str, tuple[type[Exception], str, Callable[[Machine], Any]]] = {
         "out of bounds",
         lambda m: m.cuda.memcpy_htod_async(int(m.codes) + 1, m.host, m.stream),
     ),
+    "an address of numpy's": (
+        TypeError,
+        "did not match",
+        lambda m: m.cuda.memcpy_htod_async(np.uint64(int(m.codes)), m.host, m.stream),
+    ),
     "an address of nothing": (
         LogicError,
         "no such device memory",

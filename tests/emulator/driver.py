@@ -79,6 +79,12 @@ def _require_dimensions(name: str, found: tuple[int, ...], most: tuple[int, ...]
         raise LogicError(f"cuLaunchKernel failed: invalid argument: {name} {found}")
 
 
+def _require_plain(number: object) -> None:
+    """PyCUDA takes none of numpy's."""
+    if not isinstance(number, int | Allocation):
+        raise TypeError(f"Python argument types did not match C++ signature: {type(number).__name__}")
+
+
 def driver(card: Card) -> ModuleType:
     """Return what `import pycuda.driver` gives on a machine with this card."""
     module = ModuleType("pycuda.driver")
@@ -124,6 +130,7 @@ def driver(card: Card) -> ModuleType:
 
     def pagelocked_empty(shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
         card.call("pagelocked_empty")
+        _require_plain(shape)
         array = np.empty(shape, dtype).view(PinnedArray)
         np.asarray(array).reshape(-1).view(np.uint8)[:] = GARBAGE
         array.owner = Pinned(card, np.asarray(array))
@@ -131,6 +138,7 @@ def driver(card: Card) -> ModuleType:
 
     def memcpy_htod_async(target: int, source: np.ndarray[Any, Any], stream: Stream | None = None) -> None:
         card.call("memcpy_htod_async")
+        _require_plain(target)
         card.uploaded.append(source.nbytes)
         card.locked(source)
         held, address, size = card.holding(int(target), source.nbytes), int(target), source.nbytes
@@ -144,6 +152,7 @@ def driver(card: Card) -> ModuleType:
 
     def memcpy_dtoh_async(target: np.ndarray[Any, Any], source: int, stream: Stream | None = None) -> None:
         card.call("memcpy_dtoh_async")
+        _require_plain(source)
         card.locked(target)
         held, address, size = card.holding(int(source), target.nbytes), int(source), target.nbytes
         plain = np.asarray(target).reshape(-1).view(np.uint8)
