@@ -168,6 +168,13 @@ def test_a_build_that_fails(tmp_path: Path) -> None:
         build(rtx(), wrong, PlanSpec(batch=2))
 
 
+def test_a_gpu_nothing_is_built_for() -> None:
+    """A target that is named but refused is said, not another one taken silently."""
+    config = SimpleNamespace(set_compute_capability=lambda _target, _index: False)
+    with pytest.raises(ModelError, match=r"builds nothing for A card \(sm_89\); use --runtime onnx"):
+        rtx().aim(config, RTX4090)
+
+
 def test_a_tensorrt_that_does_not_start() -> None:
     """Its bindings raise TypeError then; the line says what TensorRT said."""
     trt = rtx().module

@@ -66,12 +66,20 @@ class Package:
         return self.name == "tensorrt_rtx" and gpu.compute_capability >= (8, 0)
 
     def aim(self, config: Any, gpu: Gpu | None) -> None:
-        """Have a plan built for one GPU; for the usual targets without one, or for one it cannot name."""
+        """Have a plan built for one GPU; for the usual targets without one, or for one it cannot name.
+
+        Raises ModelError where it names one and builds nothing for it.
+        """
         known = getattr(self.module, "ComputeCapability", None)
         target = gpu and getattr(known, gpu.architecture.replace("sm_", "SM"), None)
-        if target is not None:
-            config.num_compute_capabilities = 1
-            config.set_compute_capability(target, 0)
+        if gpu is None or target is None:
+            return
+        config.num_compute_capabilities = 1
+        if not config.set_compute_capability(target, 0):
+            raise ModelError(
+                f"{self.name} {self.version} builds nothing for {gpu.name} ({gpu.architecture}); "
+                "use --runtime onnxruntime"
+            )
 
 
 def installed(gpu: Gpu | None) -> Package:
