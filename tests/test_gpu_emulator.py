@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -254,3 +256,22 @@ def test_threads_run_either_way(machine: Machine) -> None:
         job = struct(JOBS["look_up"], **fields, width=10, height=6, linesize=10, across=1, down=1).tobytes()
         library().launch("look_up", (2, 2, 1), (8, 4, 1), job, backwards=backwards)
         assert (to == 255 - source).all()
+
+
+MISALIGNED = """
+import numpy as np
+from streamseg.gpu.jobs import JOBS, struct
+from tests.emulator.library import library
+memory = np.zeros(64, np.uint8)
+place = memory.ctypes.data - memory.ctypes.data % 16 + 17
+fields = dict(codes=place, between=place, to=place, kernel=place, width=1, height=1)
+library().launch("gauss_across", (1, 1, 1), (1, 1, 1), struct(JOBS["gauss_across"], **fields).tobytes())
+"""
+
+
+def test_a_number_at_an_odd_address_ends_the_process() -> None:
+    """A card stops there; this processor would read on."""
+    library()
+    done = subprocess.run([sys.executable, "-c", MISALIGNED], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "misaligned address" in done.stderr
