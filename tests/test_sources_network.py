@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 
 from streamseg.errors import SourceError
 from streamseg.sources import open_source, opening
 from tests.clips import make_clip
+from tests.flashes import RATE, make_flashes
 from tests.serving import Turn, serving, taking_turns
 
 
@@ -57,3 +60,32 @@ def test_silent_server_is_given_up(monkeypatch: pytest.MonkeyPatch, scheme: str)
         pytest.raises(SourceError, match="nothing came for 0 s; check the address"),
     ):
         open_source(address.replace("tcp", scheme))
+
+
+def test_a_broadcast_whose_clock_leaps_ahead_goes_on(tmp_path: Path) -> None:
+    """An encoder that is started again counts from another time: there is no hour without a picture, and
+    sound stays with it."""
+    make_flashes(tmp_path / "talk.mkv", 4)
+    _with_a_leap(tmp_path / "talk.mkv", tmp_path / "leap.ts", seconds=3600)
+    turn = Turn((tmp_path / "leap.ts").read_bytes())
+    with taking_turns(turn) as address, open_source(address, reconnect=0) as source:
+        times = [float(frame.time) for frame in source]
+        heard = [float(packet.pts * packet.time_base) for packet in source.tracks.take()]
+    assert len(times) == 4 * RATE
+    assert max(later - early for early, later in pairwise(times)) < 0.1
+    assert max(later - early for early, later in pairwise(heard)) < 0.1
+    assert heard[-1] == pytest.approx(times[-1], abs=0.1)
+    assert any("leapt ahead once" in warning for warning in source.warnings)
+
+
+def _with_a_leap(clip: Path, target: Path, *, seconds: int) -> None:
+    """Copy a clip; after two seconds its timestamps are later by so many seconds."""
+    with av.open(str(clip)) as source, av.open(str(target), "w") as copy:
+        streams = [copy.add_stream_from_template(stream) for stream in source.streams]
+        for packet in source.demux():
+            if packet.dts is None or packet.pts is None:
+                continue
+            leap = round(seconds / packet.time_base) if packet.dts * packet.time_base >= 2 else 0
+            packet.stream = streams[packet.stream_index]
+            packet.dts, packet.pts = packet.dts + leap, packet.pts + leap
+            copy.mux(packet)

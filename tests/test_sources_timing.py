@@ -93,6 +93,25 @@ def test_spliced_tracks_keep_their_distance() -> None:
     assert splices.count == 1
 
 
+def test_a_leap_ahead_of_the_clock_is_no_pause_in_a_broadcast() -> None:
+    """All tracks go on from where they were; a pause that really was one stays, and so does one in a file."""
+    moments = iter([0.0, 0.0, 0.04, 0.04, 0.08, 60.0, 60.1])
+    splices = Splices(lambda: next(moments))
+    hour = 3_600_000
+    packets = [_packet(0, 0), _packet(1, 0), _packet(0, 100), _packet(0, hour), _packet(1, 2 * hour)]
+    packets += [_packet(0, hour + 60_000), _packet(1, 2 * hour + 120_100)]
+    for packet in packets:
+        splices.mend(packet)  # type: ignore[arg-type]
+    assert [packet.dts for packet in packets] == [0, 0, 100, 200, 400, 60_200, 120_500]
+    assert all(packet.pts == packet.dts + 5 for packet in packets)
+    assert (splices.count, splices.leaps) == (0, 1)
+    stored = Splices()
+    stored.mend(_packet(0, 0))  # type: ignore[arg-type]
+    late = _packet(0, hour)
+    stored.mend(late)  # type: ignore[arg-type]
+    assert late.dts == hour
+
+
 def _video(track: int, dts: int | None, pts: int | None) -> SimpleNamespace:
     time_base = Fraction(1, 1000)
     return SimpleNamespace(stream_index=track, dts=dts, pts=pts, duration=40, time_base=time_base)

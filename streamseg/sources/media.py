@@ -97,7 +97,8 @@ class MediaSource(Source):
         if left_out:
             self.warnings.append(f"{self.uri!r}: left out {', '.join(left_out)}")
         self.stills = self._container.format.name == "image2" or self._container.format.name.endswith("_pipe")
-        self._reader = Reader(self._container, self._stream, self.tracks, live=self.live)
+        clock = time.monotonic if self.live and self._network else None
+        self._reader = Reader(self._container, self._stream, self.tracks, live=self.live, clock=clock)
         self._reader.patience = opening.OPEN_TIMEOUT if self._network else None
         self._untimed = bool(self._container.format.flags & _NO_TIMESTAMPS)
         self._time_base = Fraction(self._stream.time_base or 1)

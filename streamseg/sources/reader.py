@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from typing import Any
@@ -37,12 +37,21 @@ class Reader:
     closed = False
     """Reading on from a closed container would crash the process."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, tracks: Tracks, *, live: bool) -> None:
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        tracks: Tracks,
+        *,
+        live: bool,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        """`clock`: that of a broadcast, see Splices."""
         self.failure: Exception | None = None
         """Why demuxing stopped before the end; TimeoutError where nothing came."""
         self.segments = Segments() if container.format.name.startswith("hls") else None
         """How much of a playlist came; None where there is none."""
-        self._splices = Splices()
+        self._splices = Splices(clock)
         self._stream = stream
         self._tracks = tracks
         self._decoder: VideoCodecContext | CardDecoder = _decoder_of(stream, live)
@@ -195,6 +204,9 @@ class Reader:
         if self._splices.count:
             jumps = _times(self._splices.count)
             found.append(f"timestamps jumped back {jumps}; what followed was moved to go on")
+        if self._splices.leaps:
+            leaps = _times(self._splices.leaps)
+            found.append(f"timestamps leapt ahead {leaps}; what followed was moved to go on")
         if self._splices.beyond:
             found.append("timestamps centuries from zero were moved to where the picture was")
         length = self.length

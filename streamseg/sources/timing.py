@@ -19,6 +19,9 @@ Timed: TypeAlias = tuple[av.VideoFrame, bool]
 _JUMP = Fraction(1, 10)
 """Seconds a track's dts may go back before that counts as a splice; less is jitter."""
 
+_LEAP = 30.0
+"""Seconds by which a broadcast's timestamps may be ahead of the clock at once: a playlist loses segments."""
+
 FURTHEST = 10**10
 """Seconds, 317 years: clocks that count from 1900 or 1970 are nearer to zero; what is further is nonsense."""
 
@@ -61,15 +64,21 @@ class Splices:
     Tracks are interleaved, so each jumps at its own packet: the first decides by how much, the others follow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] | None = None) -> None:
+        """`clock`: seconds that pass while packets of a broadcast come; where timestamps leap far ahead of
+        it, tracks go on from where they were, too. In a file such a leap is a pause."""
         self.count = 0
         """Jumps back found so far."""
+        self.leaps = 0
+        """Jumps ahead found so far."""
         self.beyond = 0
         """Packets whose timestamps were beyond any clock."""
         self._shifts = [Fraction(0)]
         self._part: dict[int, int] = {}
         self._last: dict[int, Fraction] = {}
         self._end = Fraction(0)
+        self._clock = clock
+        self._came: dict[int, float] = {}
 
     def mend(self, packet: av.Packet[Any]) -> None:
         """Shift a packet's timestamps, in place, to where they belong."""
@@ -82,6 +91,8 @@ class Splices:
                 self._enter_next_part(track, now)
             elif packet.dts is not None and now < self._last.get(track, now) - _JUMP:
                 self.count += self._enter_next_part(track, now)
+            elif packet.dts is not None and self._leapt(track, now):
+                self.leaps += self._enter_next_part(track, now)
         if packet.dts is not None:
             self._last[track] = now
             self._end = max(self._end, now + self._shift_of(track) + (packet.duration or 0) * time_base)
@@ -96,6 +107,14 @@ class Splices:
             packet.pts = None  # its dts is sound: the picture comes right after the one before it
         elif shift and packet.pts is not None:
             packet.pts += shift
+
+    def _leapt(self, track: int, now: Fraction) -> bool:
+        if self._clock is None:
+            return False
+        moment = self._clock()
+        passed = moment - self._came.get(track, moment)
+        self._came[track] = moment
+        return now - self._last.get(track, now) > passed + _LEAP
 
     def _shift_of(self, track: int) -> Fraction:
         return self._shifts[self._part.get(track, 0)]
