@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -193,6 +194,18 @@ def test_a_playlist_given_up_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         broadcast(tmp_path / "in.mkv", sink, failing, live=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out-mine.ts"]
+
+
+def test_a_segment_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """FFmpeg would go on with empty segments where the disk is full, or without a folder."""
+    make_clip(tmp_path / "in.mkv", frames=200, rate=10)
+    (tmp_path / "web").mkdir()
+    sink, beside = open_sink(str(tmp_path / "web" / "out.m3u8"), live=True), ListSink()
+    report = broadcast(
+        tmp_path / "in.mkv", sink, beside, live=False, watch=when(30, lambda: rmtree(tmp_path / "web"))
+    )
+    assert report.sinks_failed == [f"cannot write {sink.uri!r}: no such file or directory"]
+    assert len(beside.frames) == 200
 
 
 def test_a_playlist_takes_what_players_know(tmp_path: Path) -> None:

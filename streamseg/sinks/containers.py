@@ -12,6 +12,9 @@ from av.codec import Codec
 
 from streamseg.errors import UsageError
 
+H264 = frozenset({"libx264", "h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox"})
+"""Its encoders, for what players and servers take nothing else of."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:

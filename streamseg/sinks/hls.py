@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import OutputContainer
 
 from streamseg.sinks.base import Destination
-from streamseg.sinks.containers import CONTAINERS, KEYFRAME_SECONDS, Container
+from streamseg.sinks.containers import CONTAINERS, H264, KEYFRAME_SECONDS, Container
 from streamseg.sinks.files import OutputFile, check_targets
 from streamseg.sinks.media import MediaSink
 
@@ -20,7 +22,7 @@ _WHOLE = replace(
     options={},
     negative=False,
     holds=frozenset({"aac", "ac3", "eac3", "mp3"}),
-    encoders=frozenset({"libx264", "h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox"}),
+    encoders=H264,
     keyframe_seconds=KEYFRAME_SECONDS,
     b_frames=False,
 )
@@ -68,7 +70,15 @@ class HlsSink(MediaSink):
         self._files.begin()
         playlist = LIVE_PLAYLIST if self._live else _WHOLE_PLAYLIST
         names: Mapping[str, str] = {"hls_segment_filename": self._files.pattern}
-        return av.open(self._address, "w", "hls", container_options={**options, **playlist, **names})
+        asked = {**options, **playlist, **names}
+        return av.open(self._address, "w", "hls", container_options=asked, io_open=self._files.part)
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        with super()._failures():
+            yield
+            if self._files.failure is not None:
+                raise self._files.failure
 
 
 class _Files:
@@ -81,6 +91,8 @@ class _Files:
         ).path
         self._before: set[Path] = set()
         self._begun = False
+        self.failure: OSError | None = None
+        """Why a part could not be written: FFmpeg's `hls` muxer goes on as if it had been."""
         check_targets(sorted(self._segments()), destination)
 
     @property
@@ -91,6 +103,18 @@ class _Files:
     def begin(self) -> None:
         """From here on what appears is this run's."""
         self._before, self._begun = self._segments(), True
+
+    def part(self, path: str, _flags: int, _options: Mapping[str, str]) -> _Part:
+        """Open a segment or a playlist for the muxer."""
+        return _Part(path, self)
+
+    def attempt(self, step: Callable[[], object]) -> None:
+        """Do a step in writing; the first failure is kept, and nothing is done after it."""
+        if self.failure is None:
+            try:
+                step()
+            except OSError as error:
+                self.failure = error
 
     def commit(self) -> None:
         """All is in place."""
@@ -108,3 +132,31 @@ class _Files:
             for path in self.playlist.parent.glob("*.ts")
             if path.name.startswith(prefix) and path.stem[len(prefix) :].isdigit()
         }
+
+
+class _Part:
+    """A file as FFmpeg's `hls` muxer writes it. Raises nothing: PyAV would keep that until some other call
+    fails."""
+
+    def __init__(self, path: str, files: _Files) -> None:
+        self._path, self._files = path, files
+        self._file: BinaryIO | None = None
+        files.attempt(self._open)
+
+    def write(self, content: bytes) -> int:
+        """Write a piece."""
+        file = self._file
+        if file is not None:
+            self._files.attempt(lambda: file.write(content))
+        return len(content)
+
+    def close(self) -> None:
+        """Write what is left in the buffer."""
+        file, self._file = self._file, None
+        if file is not None:
+            self._files.attempt(file.flush)
+            with suppress(OSError):  # it is what `flush` has failed with
+                file.close()
+
+    def _open(self) -> None:
+        self._file = Path(self._path).open("wb")  # noqa: SIM115  (FFmpeg says when it is complete)
