@@ -15,8 +15,9 @@ import av
 import pytest
 
 from streamseg.control import Control
-from streamseg.errors import SinkError
+from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
+from streamseg.sinks import Encoding
 from streamseg.stats import Stats
 from tests.clips import read_frames
 from tests.doubles import ListSink
@@ -123,6 +124,39 @@ def test_attempts_end(talk: Path) -> None:
     assert report.sinks_failed
     assert "given up after 2 attempts" in report.sinks_failed[0]
     assert beside.ended == "closed"
+
+
+def test_a_stream_that_is_taken_is_refused_in_plain_words(talk: Path, tmp_path: Path) -> None:
+    """nginx lets one at a time send to an address; the first is not disturbed."""
+    with nginx(tmp_path) as server:
+        refused: list[str] = []
+
+        def meddle() -> None:
+            with pytest.raises(SinkError) as caught:
+                broadcast(talk, stream_to(server.rtmp("key")))
+            refused.append(str(caught.value))
+
+        report = broadcast(talk, stream_to(server.rtmp("key")), watch=when(40, meddle))
+    assert refused == [
+        f"cannot write {server.rtmp('***')!r}: "
+        "the server refused the stream; perhaps somebody sends one there already"
+    ]
+    assert report.reconnects == 0
+
+
+@pytest.mark.parametrize("codec", ["h264", "libx264"])
+def test_rtsp_takes_its_codec_by_name(codec: str) -> None:
+    """What it is sent without being asked can be asked for; others are refused by name."""
+    stream_to("rtsp://127.0.0.1:9/a", encoding=Encoding(codec=codec))
+    with pytest.raises(UsageError, match=r"'rtsp:' cannot hold 'prores'; it can hold: h264$"):
+        stream_to("rtsp://127.0.0.1:9/a", encoding=Encoding(codec="prores"))
+
+
+def test_vp9_can_be_streamed(talk: Path, tmp_path: Path) -> None:
+    """Its encoder knows no limit to the bitrate without a bitrate."""
+    with nginx(tmp_path) as server:
+        report = broadcast(talk, stream_to(server.rtmp("key"), encoding=Encoding(codec="vp9")), duration=1)
+    assert report.frames_out > 10
 
 
 def test_rtmp_survives_its_server(talk: Path, tmp_path: Path) -> None:

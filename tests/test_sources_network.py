@@ -8,7 +8,8 @@ from pathlib import Path
 import av
 import pytest
 
-from streamseg.errors import SourceError
+from streamseg.errors import SourceError, UsageError
+from streamseg.sinks import open_sink
 from streamseg.sources import open_source, opening
 from tests.clips import make_clip
 from tests.flashes import RATE, make_flashes
@@ -49,6 +50,26 @@ def test_unreachable_addresses(uri: str, message: str) -> None:
     """An address nobody answers at, or of a protocol FFmpeg lacks, is answered in one line."""
     with pytest.raises(SourceError, match=message):
         open_source(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        (
+            "udp://me:secret@127.0.0.1",
+            r"'udp://\*\*\*@127.0.0.1' names no port; add it, as in udp://HOST:5000",
+        ),
+        ("tcp://127.0.0.1", "names no port; add it, as in tcp://HOST:5000"),
+        ("rtsp://me:secret@127.0.0.1:99999/a", r"'rtsp://\*\*\*@127.0.0.1:99999/a' has a port beyond 65535"),
+    ],
+)
+def test_a_port_that_cannot_be_is_an_error_at_once(uri: str, message: str) -> None:
+    """For inputs and outputs alike: datagrams nobody sends would be waited for, and "invalid argument" says
+    nothing."""
+    with pytest.raises(UsageError, match=message):
+        open_source(uri)
+    with pytest.raises(UsageError, match=message):
+        open_sink(uri)
 
 
 @pytest.mark.parametrize("scheme", ["tcp", "rtsp", "rtmp", "rtmps", "http", "https"])

@@ -25,7 +25,7 @@ from streamseg.errors import SinkError
 from streamseg.frame import Frame
 from streamseg.sinks.address import told
 from streamseg.sinks.base import Destination
-from streamseg.sinks.containers import CONTAINERS, KEYFRAME_SECONDS, Container
+from streamseg.sinks.containers import CONTAINERS, H264, KEYFRAME_SECONDS, Container
 from streamseg.sinks.media import Direct, MediaSink
 
 _MPEGTS = replace(
@@ -47,6 +47,7 @@ _FLV = replace(
 _RTSP = Container(
     format="rtsp",
     holds=frozenset({"aac"}),
+    encoders=H264,
     negative=False,
     tick=Fraction(1, 90_000),
     global_header=True,
@@ -128,6 +129,8 @@ class Connection(MediaSink):
         """What an error of FFmpeg's means here, where that is not what it says."""
         if isinstance(cause, BrokenPipeError):
             return "the server closed the connection"
+        if isinstance(cause, PermissionError):  # "not permitted" would be for somebody on this machine
+            return "the server refused the stream; perhaps somebody sends one there already"
         if isinstance(cause, OSError) and cause.errno == errno.EIO:
             return "the server refused the stream or broke off"
         return None

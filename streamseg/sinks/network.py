@@ -13,6 +13,7 @@ from streamseg.sinks.address import told
 from streamseg.sinks.base import Destination, Sink
 from streamseg.sinks.connections import Connection, Rtmp, Rtsp, Tcp, Udp
 from streamseg.sinks.push import HlsPush, Push
+from streamseg.sources.uris import check_port
 
 if TYPE_CHECKING:
     import av
@@ -37,7 +38,9 @@ class NetworkSink(Sink):
     apart = True
 
     def __init__(self, destination: Destination) -> None:
-        """Raises UsageError for a codec the protocol cannot carry; connects at the first frame."""
+        """Raises UsageError for a codec the protocol cannot carry, or a port that cannot be; connects at the
+        first frame."""
+        check_port(told(destination.uri))
         self._destination = destination
         self._stream: Connection | None = self._new()
         self.uri = told(destination.uri)

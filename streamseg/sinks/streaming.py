@@ -52,5 +52,5 @@ def streamed(
         return replace(encoder, options=options)
     most = asked or bitrate_for(size, rate)
     options |= {"maxrate": str(most), "bufsize": str(most)}
-    kept = any(quality in encoder.options for quality in _QUALITY)
+    kept = any(quality in encoder.options for quality in _QUALITY) and encoder.name != "libvpx-vp9"
     return replace(encoder, options=options, bitrate=0 if kept else most, qscale=None)

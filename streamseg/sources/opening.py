@@ -13,6 +13,7 @@ from av.container import InputContainer
 
 from streamseg.errors import SourceError, reason, redacted
 from streamseg.sources import diagnosis
+from streamseg.sources.uris import check_port
 
 OPEN_TIMEOUT = 10.0
 """Seconds a network stream may take to open, and to send its first picture."""
@@ -27,11 +28,13 @@ _OPTIONS = {
 
 def open_container(uri: str, path: Path | None, accel: HWAccel | None, read_timeout: float) -> InputContainer:
     """Open a file (its `path`), standard input or a network stream, for as long as its next packets come
-    within `read_timeout` seconds; `accel`: the card to decode on. Raises SourceError."""
+    within `read_timeout` seconds; `accel`: the card to decode on. Raises SourceError, and UsageError for an
+    address without the port it needs."""
     if path is not None:
         return _open_file(path, redacted(uri), accel)
     if uri == "-":
         return _open_stdin(accel)
+    check_port(uri)
     options = _OPTIONS.get(uri.partition(":")[0].lower(), {})
     end = time.monotonic() + OPEN_TIMEOUT
     try:

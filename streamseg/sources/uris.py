@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
+
+from streamseg.errors import UsageError, redacted
 
 _PICTURE_NAMES = (
     "avif bmp dpx exr hdr j2k jp2 jpe jpeg jpg jxl pam pbm pcx pgm png pnm ppm psd qoi sgi tga tif tiff webp"
@@ -35,6 +37,20 @@ _DEVICE = re.compile(r"\d+|/dev/video\d+|/dev/v4l/by-(id|path)/[^/]+")
 def is_network(uri: str) -> bool:
     """Whether `uri` is an address FFmpeg opens by a protocol of its own, and no local file."""
     return bool(_NETWORK.match(uri)) and not uri.lower().startswith("file:")
+
+
+def check_port(uri: str) -> None:
+    """Raise UsageError where a network address has no port and its protocol knows none of its own, or one
+    that cannot be."""
+    scheme = uri.partition(":")[0].lower()
+    try:
+        lacking = urlsplit(uri).port is None and scheme in ("udp", "tcp")
+    except ValueError as error:
+        if "out of range" not in str(error):  # a password with a slash: FFmpeg says what it makes of it
+            return
+        raise UsageError(f"{redacted(uri)!r} has a port beyond 65535; correct it") from None
+    if lacking:
+        raise UsageError(f"{redacted(uri)!r} names no port; add it, as in {scheme}://HOST:5000")
 
 
 def is_live_uri(uri: str) -> bool:
