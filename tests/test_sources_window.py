@@ -254,7 +254,9 @@ def test_the_window_managers_list_counts(client: Client) -> None:
 def test_a_window_that_is_not_there(client: Client) -> None:
     """A name that fits no window, and no name, are answered with the windows there are."""
     shown = client.open("wanted", GREEN)
-    with pytest.raises(SourceError, match=f"no such window; windows found: 'wanted' \\({shown.id:#x}\\)"):
+    with pytest.raises(
+        SourceError, match=f"^cannot capture .*: no such window; windows found: 'wanted' \\({shown.id:#x}\\)$"
+    ):
         open_source("screen:window=nothing")
     with pytest.raises(
         UsageError, match="names no window; write screen:window=TITLE; windows found: 'wanted'"

@@ -145,6 +145,8 @@ class WindowSource(DesktopSource):
             return question()
         except (BadWindow, BadDrawable, BadPixmap, BadMatch) as error:
             raise _Gone from error
+        except SourceError:  # an OSError, too
+            raise
         except (ConnectionClosedError, OSError) as error:
             hint = "is the display still there?"
             raise SourceError(f"cannot read {self.uri!r}: {reason(error)}; {hint}") from error
