@@ -66,6 +66,8 @@ class Frame:
     """Why the pixels are not those of the camera: they were on a card that failed, and are black now."""
     absent: bool = False
     """There is no input now: the picture means nothing, nobody is in it."""
+    hidden: bool = False
+    """Nothing of the camera is in the picture: somebody panicked."""
     _fetched: av.VideoFrame | None = field(default=None, repr=False)
 
     @property

@@ -15,6 +15,7 @@ from streamseg.fanout import FanOut
 from streamseg.frame import Frame, Matte
 from streamseg.handoff import Stages
 from streamseg.pacing import lingering, paced
+from streamseg.refusal import Panic
 from streamseg.report import Report, report_of
 from streamseg.segmenter import Segmenter
 from streamseg.sinks.base import Sink
@@ -57,12 +58,16 @@ def run(
         control.begin(segmenter, compositor, stats, lambda: stop(stages, source, outputs))
         check_classes(segmenter, compositor)
         outputs.ready(source, control)
-        idle = outputs.idle if outputs.paces else None
+        panic = Panic(lambda: control.panic)
+        idle = attending(outputs, source, panic)
         frames = stages.prefetch(captured(source, outputs, control, stats), name="capture", leaky=live)
         found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=live)
-        finished = stages.prefetch(composited(found, control, stats), name="effect", leaky=live, idle=idle)
+        painted = composited(found, control, stats)
+        watched = idle if outputs.paces else None
+        finished = stages.prefetch(painted, name="effect", leaky=live, idle=watched)
+        due = paced(finished, control, idle, wait=outputs.by_the_clock and not live)
         try:
-            for frame in paced(finished, control, outputs.idle, wait=outputs.by_the_clock and not live):
+            for frame in panic.checked(due):
                 outputs.write(source, frame)
                 stats.frames_dropped = stages.dropped + stats.frames_left_out
                 control.relief.shown(frame)
@@ -84,6 +89,18 @@ def stop(stages: Stages, source: Source, outputs: FanOut) -> None:
     stages.stop()
     source.interrupt()
     outputs.interrupt()
+
+
+def attending(outputs: FanOut, source: Source, panic: Panic) -> Callable[[], None]:
+    """What is done now and then while no frame is due."""
+
+    def attend() -> None:
+        outputs.idle()
+        hidden = panic.overdue()
+        if hidden is not None:
+            outputs.write(source, hidden)
+
+    return attend
 
 
 def check_classes(segmenter: Segmenter, compositor: Compositor) -> None:

@@ -170,6 +170,58 @@ def test_panic_outdoes_a_pause() -> None:
     assert (shown[0], shown[-1]) == (0, 255)
 
 
+def _black(frame: streamseg.Frame) -> bool:
+    return bool(np.ptp(frame.picture.to_ndarray(format="gray")) == 0)
+
+
+def test_panic_hides_what_was_painted_before_it() -> None:
+    """From the moment on in which somebody panics no sink gets a picture of the camera's: neither one that
+    was on its way, nor one that a pause held back."""
+    control = streamseg.Control()
+
+    def panic(stats: Stats) -> None:
+        control.panic = stats.frames_out >= 3
+
+    class Paused(ListSink):
+        def idle(self) -> None:
+            control.paused, control.panic = False, True
+
+    sink = ListSink()
+    run(ListSource(), sink, effect="overlay", control=control, watch=panic)
+    assert [_black(frame) for frame in sink.frames] == [False] * 3 + [True] * 7
+    control, sink = streamseg.Control(), Paused()
+
+    def pause(stats: Stats) -> None:
+        control.paused = stats.frames_out == 3
+
+    run(ListSource(), sink, effect="overlay", control=control, watch=pause)
+    assert [_black(frame) for frame in sink.frames] == [False] * 3 + [True] * 7
+
+
+def test_panic_does_not_wait_for_a_silent_source() -> None:
+    """Whoever watches sees the picture go though no other comes; it is not counted, and a file does not get
+    it."""
+    control, gone = streamseg.Control(), threading.Event()
+
+    def fall_silent(index: int) -> None:
+        if index == 5:
+            assert gone.wait(30)
+
+    class Viewer(ListSink):
+        paces = True
+
+        def idle(self) -> None:
+            control.panic = len(self.frames) == 5
+            if len(self.frames) > 5:
+                gone.set()
+
+    viewer, file = Viewer(), ListSink()
+    report = run(ListSource(before=fall_silent), viewer, file, effect="overlay", control=control)
+    assert [_black(frame) for frame in viewer.frames[:6]] == [False] * 5 + [True]
+    assert viewer.frames[5].again
+    assert (report.frames_in, report.frames_out, len(file.frames)) == (10, 10, 10)
+
+
 def test_a_window_shows_a_file_at_its_own_speed() -> None:
     """A sink that paces gets frames no earlier than their pts say."""
     sink = ListSink()
