@@ -73,6 +73,11 @@ class Control:
             stop()
 
     @property
+    def begun(self) -> bool:
+        """There is a run to change."""
+        return self._setups is not None
+
+    @property
     def effect(self) -> str:
         """Name of the effect in use."""
         return self._running.now.compositor.recipe.name

@@ -20,12 +20,8 @@ def conversation(*lines: str, sinks: tuple[str, ...] = ("-o", "null:")) -> list[
     run = process("run", LONG, "--live", *sinks, "--control", "--quiet", *FAST, stdin=subprocess.PIPE)
     assert run.stdin is not None
     assert run.stdout is not None
-    answers = []
     with run:
-        for line in lines:
-            answers.append(_asked(run, line))
-            while answers[-1].get("error", "").startswith("the run has not begun"):
-                answers[-1] = _asked(run, line)
+        answers = [_asked(run, line) for line in lines]
         run.communicate(timeout=30)
     assert run.returncode == 0
     return answers
@@ -56,6 +52,17 @@ def test_settings_switches_figures_and_the_end() -> None:
     assert answers[2] | {"effect": "replace", "background": "#102030", "feather": 3.0} == answers[2]
     assert answers[2] | {"invert": True, "threshold": 0.5, "classes": ["person"]} == answers[2]
     assert answers[6]["frames_in"] >= 0
+
+
+def test_commands_that_come_before_the_run_wait_for_it() -> None:
+    """All at once, as from a pipe: each is obeyed and answered in its turn."""
+    arguments = "run", LONG, "--live", "-o", "null:", "--control", "--quiet", *FAST
+    with process(*arguments, stdin=subprocess.PIPE) as run:
+        out, err = run.communicate(b"effect=blur\nfigures\nsettings\nstop\n", timeout=60)
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [answer["ok"] for answer in answers] == [True] * 4, answers
+    assert answers[2]["effect"] == "blur"
+    assert (run.returncode, err) == (0, b"")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import select
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -27,7 +28,8 @@ KNOWN = "name=value, a JSON object, panic, freeze or pause with on or off, setti
 
 @contextmanager
 def listening(control: Control, answers: TextIO) -> Iterator[None]:
-    """Obey standard input while in the `with` block; its end ends nothing else.
+    """Obey standard input while in the `with` block; its end ends nothing else. What is said before the run
+    has begun waits for it.
 
     Raises UsageError on Windows, where nobody can wait for it and for something else.
     """
@@ -36,6 +38,8 @@ def listening(control: Control, answers: TextIO) -> Iterator[None]:
 
     def listen(stopping: Callable[[], bool]) -> None:
         for line in _lines(stopping):
+            while not (control.begun or stopping()):  # a network is being loaded, a server connected to
+                time.sleep(_POLL)
             if line.strip():
                 try:
                     print(json.dumps(answer(control, line)), file=answers, flush=True)
