@@ -66,6 +66,18 @@ def test_a_profile_can_be_saved_from_another(cli: Cli, tmp_path: Path) -> None:
     assert "invert = true" in shown.out
 
 
+def test_what_is_shown_has_no_secrets(cli: Cli, own_settings: Path) -> None:
+    """A screen may be shared: passwords and stream keys stay in the file."""
+    own_settings.mkdir(parents=True)
+    text = (
+        'source = "rtsp://me:secret@cam/1"\nsinks = ["rtmp://host/live/secret", "a.mp4"]\neffect = "blur"\n'
+    )
+    (own_settings / "stream.toml").write_text(text)
+    shown = cli("profiles", "show", "stream").out
+    expected = 'source = "rtsp://***@cam/1"\nsinks = ["rtmp://host/live/***", "a.mp4"]\neffect = "blur"\n'
+    assert shown.endswith(expected)
+
+
 def test_files_are_found_from_every_folder(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A background named from one folder is there from another."""
     import cv2

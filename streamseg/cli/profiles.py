@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from streamseg.cli import profile
 from streamseg.errors import UsageError, reason
+from streamseg.sinks.address import told
 
 
 @click.group("profiles", invoke_without_command=True, short_help="List the profiles.")
@@ -29,8 +32,9 @@ def listing() -> None:
 @command.command("show")
 @click.argument("name")
 def show(name: str) -> None:
-    """Show where one is and what it says."""
-    print(f"# {profile.path_of(name)}\n{profile.text_of(name)}", end="")
+    """Show where one is and what it says, passwords and stream keys left out."""
+    text = re.sub(r'"([^"]*)"', lambda quoted: f'"{told(quoted[1])}"', profile.text_of(name))
+    print(f"# {profile.path_of(name)}\n{text}", end="")
 
 
 @command.command("remove")
