@@ -161,9 +161,9 @@ class NetworkSink(Sink):
             self._destination.say(f"{error}; connecting again")
         delay = next(self._delays, None)
         if delay is None:
-            raise SinkError(
-                f"{error}; given up after {self._destination.backoff.attempts} attempts to reconnect"
-            )
+            made = self._destination.backoff.attempts
+            tried = "1 attempt" if made == 1 else f"{made} attempts"
+            raise SinkError(f"{error}; given up after {tried} to reconnect")
         self._due = time.monotonic() + delay
 
     def _let_go(self, *, wait: bool = False) -> None:
