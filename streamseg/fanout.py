@@ -92,6 +92,12 @@ class FanOut:
             self._each(deliver)
         self._count(frame)
 
+    def miss(self, source: Source) -> None:
+        """Leave out, of a live source, the sound up to now: its pictures are not shown."""
+        if source.live:
+            self._waiting.clear()
+            source.tracks.take()
+
     def finish(self, source: Source, *, interrupted: bool) -> None:
         """Write what sound and subtitles remain (none after an interrupt: they belong to frames never
         written)."""

@@ -14,11 +14,17 @@ _GLANCE = 0.02
 
 
 def paced(
-    frames: Iterable[Frame], control: Control, idle: Callable[[], None], *, wait: bool
+    frames: Iterable[Frame],
+    control: Control,
+    idle: Callable[[], None],
+    *,
+    wait: bool,
+    miss: Callable[[], None] = lambda: None,
 ) -> Iterator[Frame]:
     """The same frames, held back while paused and, if `wait`, until each is due by the clock.
 
-    Panic outdoes a pause: what is shown has to go. `idle` is called now and then meanwhile.
+    Panic outdoes a pause: what is shown has to go. `idle` is called now and then meanwhile, `miss` while
+    paused.
     """
     late = 0.0
     zero: float | None = None
@@ -27,6 +33,7 @@ def paced(
             before = time.monotonic()
             time.sleep(_GLANCE)
             idle()
+            miss()
             late += time.monotonic() - before
         if wait:
             now = time.monotonic()

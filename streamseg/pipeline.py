@@ -65,7 +65,9 @@ def run(
         painted = composited(found, control, stats)
         watched = idle if outputs.paces else None
         finished = stages.prefetch(painted, name="effect", leaky=live, idle=watched)
-        due = paced(finished, control, idle, wait=outputs.by_the_clock and not live)
+        due = paced(
+            finished, control, idle, wait=outputs.by_the_clock and not live, miss=lambda: outputs.miss(source)
+        )
         try:
             for frame in panic.checked(due):
                 outputs.write(source, frame)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 
+import av
 import numpy as np
 
 import streamseg
@@ -107,7 +108,7 @@ def test_effects_that_need_label_maps_come_and_go() -> None:
     segmenters: list[streamseg.Segmenter] = []
 
     def change(stats: Stats) -> None:
-        if stats.frames_out < 90:
+        if stats.frames_out < 80:  # the last of them has come to the segmenter ten frames later
             for name in ("silhouette", "labels", "mask", "labels")[stats.frames_out % 3 :]:
                 control.show(streamseg.effect(name))
         elif stats.frames_out == 90:
@@ -145,6 +146,42 @@ def test_a_pause_loses_nothing() -> None:
     run(ListSource(), sink, control=control, watch=pause)
     assert len(sink.frames) == 10
     assert len(idles) == 3
+
+
+def test_a_pause_is_silent() -> None:
+    """Of a live source what is heard during a pause is as little passed on as what is seen, and does not
+    pile up."""
+    control, paused, resumed = streamseg.Control(), threading.Event(), threading.Event()
+
+    def speak(index: int) -> None:
+        word = av.Packet(b"word")
+        word.pts = word.dts = index
+        word.time_base = Fraction(1, 1000)
+        source.tracks.put(word)
+        if index == 1:
+            assert paused.wait(30)
+        if index == 20:
+            assert resumed.wait(30)
+
+    class Viewer(ListSink):
+        idles = silent = 0
+
+        def idle(self) -> None:
+            self.idles += 1
+            self.silent += not source.tracks.packets
+            if self.silent == 3 or self.idles == 100:
+                control.paused = False
+                resumed.set()
+
+    def pause(stats: Stats) -> None:
+        control.paused = stats.frames_out == 1
+        paused.set()
+
+    source, sink = ListSource(range(60), live=True, before=speak), Viewer()
+    run(source, sink, control=control, watch=pause)
+    heard = {packet.pts for packet in sink.packets}
+    assert not heard & set(range(1, 20))
+    assert max(heard) > 20
 
 
 def test_panic_outdoes_a_pause() -> None:
