@@ -255,5 +255,7 @@ def test_a_server_that_falls_silent_is_left_at_once(tmp_path: Path, address: str
             assert run.stdout is not None
             came = 0
             while came < 92 * 160 * 120 * 3 // 2:
-                came += len(run.stdout.read(65536))
+                read = run.stdout.read(65536)
+                assert read, "it has ended"
+                came += len(read)
             check_end(run, signal.SIGINT, target, report, least=92)

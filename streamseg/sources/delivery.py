@@ -16,7 +16,7 @@ class Delivery:
         self._playlist = network and container.format.name == "hls"
         self.grows = self._playlist and container.duration is None
         """A playlist that is still being written: a broadcast."""
-        stored = not network or (not self._playlist and container.size > 0)
+        stored = not network or (not self._playlist and (container.size or 0) > 0)
         self.at_once = stored or self._playlist
         """It comes as fast as it can be read: files and the segments of playlists."""
         self._ends = stored or (self._playlist and not self.grows)
