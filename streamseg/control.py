@@ -122,7 +122,8 @@ class Control:
             self.changes += 1
 
     def figures(self) -> dict[str, object]:
-        """Return how the run goes, ready for JSON: of the last seconds, but counts of all frames."""
+        """Return how the run goes, ready for JSON: of the last seconds, but counts of all frames. Raises
+        UsageError before it has begun."""
         now = self._running.now
         return {
             **self._stats.figures(),

@@ -100,6 +100,29 @@ def test_what_makes_no_sense_is_told_and_changes_nothing(
     assert panel.control.settings == before
 
 
+def test_failures_are_told_without_the_places_of_files(panel: Panel) -> None:
+    """Whoever sees the panel learns what went wrong, not where things lie on this machine, nor passwords."""
+    said = (
+        "cannot write '/home/anna/my films/out.mp4': no space left on device",
+        "cannot load C:\\Users\\anna\\net.onnx: it is damaged",
+        "source '~/rooms/a.mp4' and /opt/secret/lib.so: gone",
+        "source 'rtsp://anna:word@camera/1' gave no frame; 3/4 of all",
+    )
+    told = [
+        "cannot write 'out.mp4': no space left on device",
+        "cannot load net.onnx: it is damaged",
+        "source 'a.mp4' and lib.so: gone",
+        "source 'rtsp://***@camera/1' gave no frame; 3/4 of all",
+    ]
+    failures = panel.control._stats.failures
+    failures.extend(said)
+    try:
+        assert panel.ask("GET", "/api/figures").json["failures"] == told
+        assert panel.ask("GET", "/api/state").json["figures"]["failures"] == told
+    finally:
+        failures.clear()
+
+
 def test_files_that_are_there_cannot_be_named(panel: Panel, tmp_path: Path) -> None:
     """Neither a picture nor a network of the user's that was not offered."""
     picture_path = still(tmp_path / "secret.png")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import get_args
+from typing import cast, get_args
 
 from aiohttp import web
 
@@ -25,6 +26,10 @@ LARGEST_UPLOAD = 20 * 1024**2
 """Bytes of an uploaded picture."""
 
 _UPLOAD_SECONDS = 60
+
+_QUOTED = re.compile(r"(['\"])[^'\"\n]*[/\\]([^'\"/\\\n]+(?=['\"]))")
+_BARE = re.compile(r"(?<![\w:/\\*@.'\"])(?:~?/|[A-Za-z]:\\)(?:[^\s'\"]*[/\\])?(?=[^\s'\"/\\])")
+"""A file's folders, where its path stands in quotes and where it does not."""
 
 
 class Api:
@@ -58,6 +63,12 @@ class Api:
             raise web.HTTPConflict(reason="this run takes no changes")
         return self._given
 
+    @property
+    def _begun(self) -> Control:
+        if not self._control.begun:
+            raise web.HTTPServiceUnavailable(reason="the network is being loaded; try again in a moment")
+        return self._control
+
     def state(self) -> dict[str, object]:
         """What can be changed, as it is now, and how it goes."""
         frame, control = self._preview.frame, self._given
@@ -70,7 +81,8 @@ class Api:
         if control is not None:
             state |= {name: getattr(control, name) for name in SWITCHES.values()}
             state["settings"] = self._settings(control)
-            state["figures"] = control.figures()
+            state["loading"] = not control.begun
+            state["figures"] = self._figures(control) if control.begun else None
         return state | {"backgrounds": self._backgrounds.names()}
 
     def _settings(self, control: Control) -> dict[str, object]:
@@ -82,11 +94,17 @@ class Api:
         settings["model"] = _name(str(model))
         return settings
 
+    def _figures(self, control: Control) -> dict[str, object]:
+        """How the run goes; what failed is told without the places of files."""
+        figures = control.figures()
+        failures = cast(list[str], figures["failures"])
+        return figures | {"failures": [self._without_paths(failure) for failure in failures]}
+
     async def _get_state(self, _request: web.Request) -> web.Response:
         return web.json_response(self.state())
 
     async def _get_figures(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._control.figures())
+        return web.json_response(self._figures(self._begun))
 
     async def _patch_settings(self, request: web.Request) -> web.Response:
         fields = await json_object(request)
@@ -94,10 +112,14 @@ class Api:
 
     async def _changed(self, fields: Callable[[], dict[str, object]]) -> web.Response:
         """Change settings, one request after the other, and answer with the state."""
-        control = self._control
+        control = self._begun
         async with self._changing:
             try:
-                await asyncio.to_thread(control.change, await asyncio.to_thread(fields))
+                safe = await asyncio.to_thread(fields)
+            except StreamsegError as error:  # about what was asked for
+                return failure(400, redacted(str(error)))
+            try:
+                await asyncio.to_thread(control.change, safe)
             except StreamsegError as error:
                 return failure(400, self._without_paths(error))
         return web.json_response(self.state())
@@ -127,11 +149,11 @@ class Api:
             raise UsageError(f"no model {name!r} is installed; there are: {', '.join(installed)}")
         return str(name)
 
-    def _without_paths(self, error: StreamsegError) -> str:
-        text = redacted(str(error))
+    def _without_paths(self, said: object) -> str:
+        text = redacted(str(said))
         for name in self._backgrounds.names():
             text = text.replace(self._backgrounds.path(name), name)
-        return text
+        return without_folders(text)
 
     async def _get_choices(self, _request: web.Request) -> web.Response:
         models = await asyncio.to_thread(self._models)
@@ -181,6 +203,13 @@ class Api:
         if shown == name:  # the picture behind the figure has been replaced
             await self._changed(lambda: {"background": self._backgrounds.path(name)})
         return web.json_response({"name": name, "backgrounds": self._backgrounds.names()}, status=201)
+
+
+def without_folders(text: str) -> str:
+    """Return a message with files by their names alone: whoever sees the panel need not know where they lie.
+    Addresses of streams stay."""
+    quoted = _QUOTED.sub(lambda found: found[0] if "://" in found[0] else f"{found[1]}{found[2]}", text)
+    return _BARE.sub("", quoted)
 
 
 def _name(model: str) -> str:

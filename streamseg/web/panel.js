@@ -183,6 +183,7 @@ function show(now) {
 }
 
 function notice() {
+  if (state.loading) return "the network is being loaded";
   if (!state.picture) return "waiting for the first picture";
   if (state.panic) return "panic: viewers see the background only";
   if (state.paused) return "paused";
