@@ -37,7 +37,7 @@ class FanOut:
         apart = iter(self._apart)
         self._open = [next(apart) if sink.apart else sink for sink in sinks]
         self._stats = stats
-        self._started = False
+        self._ready = self._started = False
         self._keep = False
         self._waiting: deque[av.Packet[Any]] = deque()
 
@@ -67,7 +67,10 @@ class FanOut:
             sink.idle()
 
     def ready(self, source: Source, control: Control) -> None:
-        """Let the sinks begin that do not wait for a finished frame."""
+        """Let the sinks begin that do not wait for a finished frame; a second call changes nothing."""
+        if self._ready:
+            return
+        self._ready = True
         self._each(lambda sink: sink.ready(source.video, control))
 
     def write(self, source: Source, frame: Frame) -> None:
@@ -110,6 +113,12 @@ class FanOut:
         """Whatever happens next, what has been written so far is worth finishing."""
         self._keep = self._started
 
+    def abort(self) -> None:
+        """Leave nothing half-written behind."""
+        sinks, self._open = self._open, []
+        for sink in sinks:
+            sink.abort()
+
     def __enter__(self) -> FanOut:
         return self
 
@@ -117,11 +126,13 @@ class FanOut:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.sort(key=lambda sink: isinstance(sink, Apart))  # no file waits for a stream
-        if self._keep:
-            self._each(_close)
+        if not self._keep:
+            self.abort()
             return
-        for sink in self._open:
-            sink.abort()
+        try:
+            self._each(_close)
+        finally:
+            self._open = []  # whoever made them ready before the run leaves this block once more
 
     def _due(self, frame: Frame) -> list[av.Packet[Any]]:
         due = []

@@ -33,6 +33,7 @@ def run(
     *,
     control: Control | None = None,
     stats: Stats | None = None,
+    outputs: FanOut | None = None,
     watch: Callable[[Stats], None] | None = None,
     patience: float | None = None,
 ) -> Report:
@@ -46,13 +47,15 @@ def run(
     run came that failed. Raises StreamsegError, among them UsageError for a compositor that knows other
     classes than the segmenter.
 
+    `outputs` are the same sinks, where some of them have been made ready before the network was loaded.
+
     A library that waits for a silent network, pipe or camera cannot be interrupted; a stop waits with it.
     With `patience`, for so many seconds: if `control.stuck` then, the source must not be touched any more;
     all that is left is to end the process. Streams out run on threads of their own, are waited for at their
     end for a while, and leave `control.stuck` behind too.
     """
     control, stats, live = control or Control(), stats or Stats(), source.live
-    outputs = FanOut(sinks, stats, live=live)
+    outputs = outputs or FanOut(sinks, stats, live=live)
     with outputs, single_threaded_opencv(), Stages(patience=patience) as stages, ExitStack() as leaving:
         leaving.callback(source.interrupt)  # or a source that waits would keep the stages from ending
         control.begin(segmenter, compositor, stats, lambda: stop(stages, source, outputs))

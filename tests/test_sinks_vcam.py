@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 
 import streamseg
-from streamseg.errors import SinkError, UsageError
+from streamseg.cli.request import Request
+from streamseg.control import Control
+from streamseg.errors import RuntimeFailure, SinkError, UsageError
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.report import Report
+from streamseg.segmenter import Segmenter
+from streamseg.settings import Settings
 from streamseg.sinks import loopback, open_sink
 from streamseg.stats import Stats
 from tests.cameras import FakeBackend, emulated_device, fake_backends, fake_device
@@ -107,6 +111,44 @@ def test_there_is_a_picture_before_the_first_frame(backend: type[FakeBackend]) -
     assert all((camera.luma(index) == 16).all() for index in range(3))
     assert camera.luma(-1).max() == 235
     assert camera.closed
+
+
+def test_there_is_a_picture_while_the_network_is_loaded(
+    backend: type[FakeBackend], cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long that takes, who opens the camera sees black; if it fails, the camera is closed."""
+    opened = Request.open_segmenter
+
+    def slow(request: Request, settings: Settings) -> Segmenter:
+        backend.opened[-1].wait_for(lambda sent: len(sent) >= 3)
+        if settings.effect == "mask":
+            raise RuntimeFailure("the network is too large")
+        return opened(request, settings)
+
+    monkeypatch.setattr(Request, "open_segmenter", slow)
+    given = ("test:64x48@30,0.1s", "-o", "vcam:", "--quiet")
+    assert cli.run(*given).code == 0
+    assert cli.run(*given, "--effect", "mask").error == "error: the network is too large"
+    assert len(backend.opened) == 2
+    for camera in backend.opened:
+        assert all((camera.luma(index) == 16).all() for index in range(3))
+        assert camera.closed
+
+
+def test_panic_while_the_source_says_nothing_hides_the_last_frame(backend: type[FakeBackend]) -> None:
+    """What is sent again and again until the next frame comes is the background from then on."""
+    control = Control(Settings(effect="mask"))
+
+    def press(index: int) -> None:
+        if index == 3:
+            camera = backend.opened[0]
+            camera.wait_for(lambda _sent: camera.luma(-1).max() == 235)
+            control.panic = True
+            camera.wait_for(lambda _sent: camera.luma(-1).max() == 16)
+
+    run(ListSource(before=press), control=control)
+    control.close()
+    assert backend.opened[0].luma(-1).max() == 16
 
 
 def test_while_paused_the_last_frame_goes_on(backend: type[FakeBackend]) -> None:

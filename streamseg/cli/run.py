@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from streamseg.cli.help import Command
 from streamseg.cli.interrupts import INTERRUPTED, Interrupts
 from streamseg.cli.keys import Keys
 from streamseg.cli.listening import listening
+from streamseg.cli.loading import loaded
 from streamseg.cli.memory import give_pictures_back
 from streamseg.cli.options import BLOCKS, SUMMARY, run_parameters
 from streamseg.cli.progress import progress, say
 from streamseg.cli.reports import conclude, failed_throughout, failure_kept, report_file, save
 from streamseg.cli.request import Request
 from streamseg.compositors import open_compositor
-from streamseg.control import Control
+from streamseg.fanout import FanOut
+from streamseg.models import find_model
 from streamseg.report import report_of
 from streamseg.sinks import Sink
 from streamseg.stats import Stats
@@ -39,19 +42,27 @@ def execute(request: Request) -> int:
         source = opened.enter_context(request.open_source())
         sinks = request.open_sinks(source)
         target = report_file(request, source.paths)
-        segmenter = opened.enter_context(request.open_segmenter(request.settings))
+        find_model(request.settings.model)  # what can be wrong at once is said before anything begins
+        control, stats = request.control_of(source), Stats()
+        Keys(control, Path.cwd()).listen(sinks)
+        if request.quiet:
+            let_speak(sinks)
+        outputs = opened.enter_context(FanOut(sinks, stats, live=source.live))
+        interrupts.begin(control, [sink.uri for sink in sinks])
+        outputs.ready(source, control)  # before the network is loaded, which may take long
+        segmenter = opened.enter_context(loaded(request, control, outputs, interrupts))
         compositor = opened.enter_context(
             open_compositor(recipe, classes=segmenter.classes, foreground=segmenter.named)
         )
-        control = opened.enter_context(closing(request.control_of(source)))
-        opened.enter_context(strings_pulled(control, request, sinks))
-        stats = Stats()
+        opened.enter_context(closing(control))
+        if request.control:
+            opened.enter_context(listening(control, sys.stderr if "-" in request.sinks else sys.stdout))
         summed_up = partial(report_of, source, control, sinks, stats)
         with (
             progress(source.expected_frames, quiet=request.quiet) as watch,
             failure_kept(stats, summed_up, target),
         ):
-            interrupts.begin(control, [sink.uri for sink in sinks])
+            stats.started = time.monotonic()
             report = pipeline.run(
                 source,
                 segmenter,
@@ -59,6 +70,7 @@ def execute(request: Request) -> int:
                 sinks,
                 control=control,
                 stats=stats,
+                outputs=outputs,
                 watch=watch,
                 patience=_PATIENCE,
             )
@@ -69,19 +81,6 @@ def execute(request: Request) -> int:
         if control.stuck:
             interrupts.leave(code)  # the source cannot be closed while it is waited for
     return code
-
-
-@contextmanager
-def strings_pulled(control: Control, request: Request, sinks: Sequence[Sink]) -> Iterator[None]:
-    """Let windows, pages and, where asked for, standard input pull the run's strings in the `with` block."""
-    Keys(control, Path.cwd()).listen(sinks)
-    if request.quiet:
-        let_speak(sinks)
-    if not request.control:
-        yield
-        return
-    with listening(control, sys.stderr if "-" in request.sinks else sys.stdout):
-        yield
 
 
 def let_speak(sinks: Sequence[Sink]) -> None:
