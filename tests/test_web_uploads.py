@@ -153,6 +153,14 @@ def test_large_pictures_are_made_smaller(tmp_path: Path) -> None:
     assert rgb(decoded(content)).shape == (77, 3840, 3)
 
 
+def test_photos_are_as_large_as_they_like() -> None:
+    """Megabytes, which no pipe holds at once, while the decoder is only just starting."""
+    noise = np.random.default_rng(0).integers(0, 255, (1000, 1500, 3), np.uint8)
+    content = cv2.imencode(".png", noise)[1].tobytes()
+    assert len(content) > 4_000_000
+    assert rgb(decoded(content)).shape == (1000, 1500, 3)
+
+
 def test_turned_pictures_are_turned_back() -> None:
     """A phone's upright picture stands upright: its EXIF orientation is done."""
     pixels = np.zeros((40, 80, 3), np.uint8)
@@ -173,6 +181,7 @@ def test_turned_pictures_are_turned_back() -> None:
         ("..", ".."),
         ("white", "white (picture)"),
         ("#fff", "#fff (picture)"),
+        ("none", "none (picture)"),
         ("#beach.jpg", "#beach.jpg (picture)"),
         ("x" * 500, "x" * 80),
     ],

@@ -16,7 +16,7 @@ from streamseg.effects import EFFECTS, TAKES, Fit
 from streamseg.errors import StreamsegError, UsageError, redacted
 from streamseg.models import ModelCard, available_models, find_model
 from streamseg.models.weights import at_hand
-from streamseg.web.backgrounds import Backgrounds
+from streamseg.web.backgrounds import NONE, Backgrounds
 from streamseg.web.decoding import decoded
 from streamseg.web.guard import failure, json_object
 from streamseg.web.preview import Preview
@@ -135,7 +135,7 @@ class Api:
         return safe
 
     def _safe_background(self, name: object) -> str | None:
-        if name is None or name == "none":
+        if name is None or name == NONE:
             return None
         if not isinstance(name, str):
             raise UsageError(f"background {name!r} is neither a colour nor the name of an uploaded picture")

@@ -8,6 +8,9 @@ from tempfile import TemporaryDirectory
 from streamseg.colour import find_colour
 from streamseg.errors import SinkError, UsageError, reason
 
+NONE = "none"
+"""What browsers may call no background; no picture is called so."""
+
 MOST = 16
 """Uploaded pictures that are kept; the oldest gives way."""
 
@@ -103,7 +106,7 @@ def label(name: str) -> str:
     """Return a name that can be shown: no folders, nothing unprintable, not too long, not a colour's."""
     name = name.replace("\\", "/").rpartition("/")[2]
     name = "".join(letter for letter in name if letter.isprintable()).strip()[:_LONGEST] or "picture"
-    return f"{name} (picture)" if _like_colour(name) else name
+    return f"{name} (picture)" if _like_colour(name) or name == NONE else name
 
 
 def _like_colour(text: str) -> bool:

@@ -9,8 +9,10 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO
 
-from streamseg.errors import UsageError
+from streamseg.errors import SinkError, UsageError, reason
 
 LARGEST = 40_000_000
 """Pixels a picture may have."""
@@ -38,34 +40,40 @@ def is_picture(content: bytes) -> bool:
 def decoded(content: bytes, stopping: Callable[[], bool] = lambda: False) -> bytes:
     """Return a JPEG of a JPEG, PNG or WebP, upright, at most SIDE wide and high.
 
-    Raises UsageError; also when `stopping` says to give up.
+    Raises UsageError, also when `stopping` says to give up; SinkError where the disk is full.
     """
     if not is_picture(content):
         raise UsageError("it is no JPEG, PNG or WebP picture")
+    with TemporaryFile() as given:  # communicate() fills no pipe any more once it has timed out
+        try:
+            given.write(content)
+            given.seek(0)
+        except OSError as error:
+            raise SinkError(f"there is no room to decode it: {reason(error)}") from error
+        jpeg = _answer(given, stopping)
+    if not jpeg:
+        raise UsageError(f"it cannot be decoded; it may be damaged, or have more than {LARGEST:,} pixels")
+    return jpeg
+
+
+def _answer(given: IO[bytes], stopping: Callable[[], bool]) -> bytes:
+    """What the process makes of a file; nothing where it cannot."""
+    end = time.monotonic() + _SECONDS
     with subprocess.Popen(
         _COMMAND,
-        stdin=subprocess.PIPE,
+        stdin=given,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         start_new_session=True,  # Ctrl-C is the run's
     ) as process:
         try:
-            jpeg = _answer(process, content, stopping)
+            while not stopping() and time.monotonic() < end:
+                with suppress(subprocess.TimeoutExpired):
+                    jpeg, _ = process.communicate(timeout=_LOOK)
+                    return b"" if process.returncode else jpeg
         finally:
             process.kill()
-    if process.returncode or not jpeg:
-        raise UsageError(f"it cannot be decoded; it may be damaged, or have more than {LARGEST:,} pixels")
-    return jpeg
-
-
-def _answer(process: subprocess.Popen[bytes], content: bytes, stopping: Callable[[], bool]) -> bytes:
-    end = time.monotonic() + _SECONDS
-    sent: bytes | None = content
-    while not stopping() and time.monotonic() < end:
-        with suppress(subprocess.TimeoutExpired):
-            return process.communicate(sent, timeout=_LOOK)[0]
-        sent = None  # it goes on with what it was given
     raise UsageError(f"decoding it took longer than {_SECONDS} s, or the run has ended")
 
 
