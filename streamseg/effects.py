@@ -188,8 +188,7 @@ def effect(
     _check_taken(name, [option for option, value in given.items() if value is not None])
     _check_range("threshold", threshold, 0, 1)
     _check_range("feather", feather, 0, 500)
-    _check_range("outline_width", outline_width, 0.5, 200)
-    _check_range("blur_strength", blur_strength, 1, 500)
+    check_special(color=color, outline_width=outline_width, blur_strength=blur_strength)
     if background_fit not in get_args(Fit):
         raise UsageError(f"no background fit {background_fit!r}; there are: {', '.join(get_args(Fit))}")
     behind_figure = None if background is None else _backdrop(background, background_fit)
@@ -210,6 +209,22 @@ def effect(
         output=output,
         needs_labels=name in {"overlay", "labels"},
     )
+
+
+def check_special(
+    *,
+    color: str | None,
+    outline_width: float | None,
+    blur_strength: float | None,
+    background: str | None = None,
+) -> None:
+    """Raise UsageError for values that make no sense with any effect."""
+    _check_range("outline_width", outline_width, 0.5, 200)
+    _check_range("blur_strength", blur_strength, 1, 500)
+    if color is not None:
+        parse_colour(color)
+    if background is not None:
+        find_colour(background)
 
 
 def _layers(name: str, figure: Rgb | None, blur_strength: float) -> tuple[Layer, Layer, Output]:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from streamseg.colour import find_colour
-from streamseg.effects import TAKES, Fit, Recipe, effect
+from streamseg.effects import TAKES, Fit, Recipe, check_special, effect
 from streamseg.errors import UsageError
 
 Refusal: TypeAlias = Literal["hide", "show", "stop"]
@@ -70,6 +70,7 @@ class Settings:
         given = {name: _value(hints[name], name, value) for name, value in values.items()}
         if given.get("model", self.model) != self.model:
             given.setdefault("classes", ())
+        check_special(**{special: given.get(special) for special in _SPECIAL})
         return replace(self, **given)
 
     def to_json(self) -> dict[str, object]:

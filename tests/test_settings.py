@@ -33,10 +33,14 @@ def test_settings_survive_json() -> None:
         ({"model": ""}, "setting 'model' is ''; it wants a text"),
         ({"crop": "on"}, "setting 'crop' is 'on'; it wants one of: auto, off"),
         ({"fail": {}}, "it wants one of: hide, show, stop"),
+        ({"effect": "mask", "color": "colourless"}, "'colourless'"),
+        ({"effect": "mask", "outline_width": 1e6}, "outline-width 1e+06 is out of range"),
+        ({"effect": "mask", "blur_strength": 0}, "blur-strength 0 is out of range"),
+        ({"effect": "mask", "background": "#12"}, "#12"),
     ],
 )
 def test_what_makes_no_sense_names_its_field(values: dict[str, object], told: str) -> None:
-    """One line: which setting, what was found, what it wants."""
+    """One line: which setting, what was found, what it wants; also where the effect has no use for it now."""
     with pytest.raises(UsageError) as refused:
         Settings().changed(values)
     assert told in str(refused.value)
