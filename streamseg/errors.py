@@ -53,9 +53,9 @@ class GpuFailure(RuntimeFailure):
 
 _CREDENTIALS = re.compile(r"(?<=://)(?:[^/?#\s]+|[^/?#@:\s]*:(?!\d+[/?#])[^@\s]*)@")
 """Up to the last @ before the path, or beyond: a colon and then no port begin a password that has a slash."""
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}:\S+")
 _SECRET_NAMES = "key|token|secret|pass|pwd|psw|auth|sig|credential|user|usr|login|session|sid|jwt|hdn|policy"
-_SECRETS = re.compile(rf"(?i)((?:^|[?&;/_#])[\w.%-]*(?:{_SECRET_NAMES})[\w.%-]*=)[^&;#\s'\"]+")
+_SECRETS = re.compile(rf"(?i)((?:^|[?&;/_#])[\w.%-]{{0,60}}(?:{_SECRET_NAMES})[\w.%-]{{0,60}}=)[^&;#\s'\"]+")
 
 
 def redacted(text: str) -> str:
