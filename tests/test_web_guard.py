@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests.paneling import Panel, serving
+from streamseg.web import guard, lobby
+from tests.paneling import Panel, parts, running, serving, until
 
 
 @pytest.fixture
@@ -31,7 +33,23 @@ def test_names_of_this_machine_are_answered(here: Panel, host: str) -> None:
     assert here.ask("GET", "/api/state", headers={"Host": host}).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "192.168.1.5", "[", "", "a:b:c"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "192.168.1.5",
+        "[",
+        "",
+        "a:b:c",
+        "evil@127.0.0.1",
+        "127.0.0.1@evil.example",
+        "localhost/evil",
+        "localhost:1:2",
+        "[::1%25eth0]",
+        "0.0.0.0",
+    ],
+)
 def test_names_pointed_here_are_not(here: Panel, host: str) -> None:
     """DNS rebinding: somebody else's name that leads to 127.0.0.1 gets nothing; nor do other machines'."""
     answer = here.ask("GET", "/api/state", headers={"Host": host})
@@ -45,6 +63,8 @@ def test_names_pointed_here_are_not_answered_with_a_token_either(there: Panel) -
     assert there.ask("GET", "/api/state", headers={**known, "Host": "192.168.1.5:80"}).status == 200
     assert there.ask("GET", "/api/state", headers={**known, "Host": "evil.example"}).status == 421
 
+
+JSON = {"Content-Type": "application/json"}
 
 PATHS = [
     ("GET", "/api/state"),
@@ -79,6 +99,63 @@ def test_pages_of_other_sites_are_refused(
     body = {} if method != "GET" else None
     answer = here.ask(method, path, body, headers)
     assert (answer.status, answer.error) == (403, "refused: the request comes from another site's page")
+
+
+def test_who_says_neither_where_it_wants_to_nor_where_it_comes_from_clearly_is_refused(here: Panel) -> None:
+    """No Host at all, as HTTP/1.0 allows; two Origins, one of them ours."""
+    ours = "Origin: http://localhost\r\nOrigin: http://evil.example\r\n"
+    assert b" 421 " in said(here, b"GET /api/state HTTP/1.0\r\n\r\n")
+    assert b" 403 " in said(here, f"GET /api/state HTTP/1.1\r\nHost: localhost\r\n{ours}\r\n".encode())
+
+
+def said(panel: Panel, sent: bytes) -> bytes:
+    """The first that comes back on a connection of its own; nothing if it is closed."""
+    with socket.create_connection(("127.0.0.1", panel.port), timeout=20) as connection:
+        connection.sendall(sent)
+        try:
+            return connection.recv(1 << 16)
+        except ConnectionError:
+            return b""
+
+
+def test_who_does_not_come_to_the_point_is_parted_with(here: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silence, half a request, one whose body never comes: an end after a while, or an answer."""
+    monkeypatch.setattr(lobby, "PATIENCE", 0.2)
+    monkeypatch.setattr(guard, "_BODY_SECONDS", 0.2)
+    head = b"POST /api/panic HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    assert said(here, b"") == b""
+    assert said(here, head) == b""
+    assert b" 408 " in said(here, head + b"Content-Length: 9\r\n\r\n{")
+
+
+def test_who_watches_need_not_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preview goes on for longer than anybody may be silent."""
+    monkeypatch.setattr(lobby, "PATIENCE", 0.2)
+    with running() as panel, panel.stream("/preview.mjpg") as watched:
+        pictures = parts(watched)
+        next(pictures)
+        assert said(panel, b"") == b""
+        for _ in range(5):
+            next(pictures)
+
+
+def test_connections_are_bounded(here: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has waited longest makes room; where all are being answered, nobody else gets in."""
+    monkeypatch.setattr(lobby, "MOST", 4)
+    idle = [socket.create_connection(("127.0.0.1", here.port), timeout=20) for _ in range(20)]
+    try:
+        assert here.ask("GET", "/api/state").status == 200
+        for connection in idle[:16]:
+            with suppress(ConnectionError):
+                assert connection.recv(1) == b""
+        with ExitStack() as watching:
+            for _ in range(4):
+                watching.enter_context(here.stream("/preview.mjpg"))
+            assert said(here, b"GET /api/state HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+        until(lambda: said(here, b"GET /api/state HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+    finally:
+        for connection in idle:
+            connection.close()
 
 
 def test_our_own_page_is_let_in(here: Panel) -> None:
@@ -164,11 +241,18 @@ def test_the_pages_policy_is_new_each_time(here: Panel) -> None:
         ("PATCH", "/api/settings", b"{", {"Content-Type": "application/json"}, 400),
         ("PATCH", "/api/settings", b"\xff\xfe", {"Content-Type": "application/json"}, 400),
         ("PATCH", "/api/settings", b"{}", {"Content-Type": "application/json; charset=nonsense"}, 400),
-        ("PATCH", "/api/settings", b"[" * 60_000, {"Content-Type": "application/json"}, 400),
+        ("PATCH", "/api/settings", b"[" * 8_000, {"Content-Type": "application/json"}, 400),
         ("PATCH", "/api/settings", b"[]", {"Content-Type": "application/json"}, 400),
         ("PATCH", "/api/settings", b" " * 100_000, {"Content-Type": "application/json"}, 413),
         ("POST", "/api/state", b"{}", {"Content-Type": "application/json"}, 405),
         ("GET", "/../../etc/passwd", None, {}, 404),
+        (
+            "PATCH",
+            "/api/settings",
+            b"x",
+            {**JSON, "Content-Encoding": "deflate"},
+            415,
+        ),
         ("GET", "/panel.js", None, {}, 404),
         ("OPTIONS", "/api/settings", None, {}, 405),
         ("POST", "/api/webrtc", b"{}", {"Content-Type": "application/json"}, 400),

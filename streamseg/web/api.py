@@ -27,7 +27,7 @@ LARGEST_UPLOAD = 20 * 1024**2
 
 _UPLOAD_SECONDS = 60
 
-_QUOTED = re.compile(r"(['\"])[^'\"\n]*[/\\]([^'\"/\\\n]+(?=['\"]))")
+_QUOTED = re.compile(r"(['\"])(?:[A-Za-z]:\\[^'\"\n]*\\|[^'\"\n]*/)([^'\"/\\\n]+(?=['\"]))")
 _BARE = re.compile(r"(?<![\w:/\\*@.'\"])(?:~?/|[A-Za-z]:\\)(?:[^\s'\"]*[/\\])?(?=[^\s'\"/\\])")
 """A file's folders, where its path stands in quotes and where it does not."""
 

@@ -7,21 +7,23 @@ the browser itself says in Sec-Fetch-Site. Programs send neither of the last two
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import json
 import os
+import re
 import socket
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from streamseg.errors import reason
 from streamseg.web.address import Address
+from streamseg.web.lobby import Lobby
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -36,18 +38,30 @@ HEADERS: Mapping[str, str] = {
 }
 """Sent with every answer that does not say otherwise."""
 
+_HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[\w.-]+)(?::\d{0,5})?")
+"""What a Host header holds: a name or address, and perhaps a port."""
+
+_LONGEST = 1000
+"""Letters of what went wrong."""
+
+LARGEST_SETTINGS = 8 * 1024
+"""Bytes of JSON, if no more is said: the names of all classes of a large network are 4 kB."""
+
+_BODY_SECONDS = 10
+
 _WEEK = 7 * 24 * 3600
 
 
 def failure(status: int, text: str) -> web.Response:
     """Return an answer that says what went wrong."""
-    return web.json_response({"error": text}, status=status)
+    return web.json_response({"error": text[:_LONGEST]}, status=status)
 
 
 class Guard:
     """Turns away who may not come in. `token`: what everybody has to bring, None on this machine alone."""
 
-    def __init__(self, address: Address, token: str | None) -> None:
+    def __init__(self, address: Address, token: str | None, lobby: Lobby) -> None:
+        self._lobby = lobby
         self._loopback = address.loopback
         self._token = token
         self._cookie = f"streamseg-{address.port}"  # cookies know no ports: two panels need two names
@@ -61,9 +75,12 @@ class Guard:
             for own in (self._refused, self._welcomed):
                 if (answer := own(request)) is not None:
                     return answer
-            return await handler(request)
+            with self._lobby.answering(request.transport):
+                return await handler(request)
         except web.HTTPRequestEntityTooLarge as error:
-            return failure(413, f"the request is too large: {reason(error)}")
+            return failure(413, f"{request.method} {request.path}: {str(error.text).lower()}")
+        except web.RequestPayloadError:
+            return failure(400, f"{request.method} {request.path}: the body is not what the headers say")
         except web.HTTPException as error:
             return failure(error.status, f"{request.method} {request.path}: {error.reason.lower()}")
         except Exception as error:
@@ -72,20 +89,22 @@ class Guard:
             return failure(500, f"internal error: {type(error).__name__}: {reason(error)}")
 
     def _refused(self, request: web.Request) -> web.Response | None:
-        if not self._ours(request.host):
+        if "Host" not in request.headers or not self._ours(request.host):
             return failure(421, f"no panel is served as {request.host!r}; use the address printed at start")
         if self._foreign(request):
             return failure(403, "refused: the request comes from another site's page")
         if self._token and not self._known(request):
             return failure(401, "this panel needs the token: open the address printed at start")
+        if "Content-Encoding" in request.headers:  # a bomb, or a stall where it is none
+            return failure(415, "the body has to come as it is, without Content-Encoding")
         return None
 
     def _ours(self, host: str) -> bool:
         """Whether a Host header names this machine. Addresses do: only names can be pointed here."""
-        try:
-            name = (urlsplit(f"//{host}").hostname or "").lower()
-        except ValueError:
+        parts = _HOST.fullmatch(host)
+        if parts is None:
             return False
+        name = parts[1].lower().strip("[]")
         if name in self._names:
             return True
         try:
@@ -95,8 +114,8 @@ class Guard:
         return address.is_loopback or not self._loopback
 
     def _foreign(self, request: web.Request) -> bool:
-        origin = request.headers.get("Origin")
-        if origin is not None and origin.lower() != f"http://{request.host.lower()}":
+        ours = f"http://{request.host.lower()}"
+        if any(origin.lower() != ours for origin in request.headers.getall("Origin", ())):
             return True
         site = request.headers.get("Sec-Fetch-Site", "none")
         follows_link = request.path == "/" and request.headers.get("Sec-Fetch-Mode") == "navigate"
@@ -132,12 +151,19 @@ async def add_headers(_request: web.Request, response: web.StreamResponse) -> No
     response.headers["Server"] = "streamseg"  # aiohttp's names every version
 
 
-async def json_object(request: web.Request) -> dict[str, object]:
-    """Return the object a request holds. Raises web.HTTPException: other sites' forms cannot send JSON."""
+async def json_object(request: web.Request, *, most: int = LARGEST_SETTINGS) -> dict[str, object]:
+    """Return the object a request holds, at most so many bytes. Raises web.HTTPException: other sites' forms
+    cannot send JSON."""
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(reason="the body has to be application/json")
     try:
-        content = json.loads(await request.text())
+        async with asyncio.timeout(_BODY_SECONDS):
+            sent = await request.read()
+        if len(sent) > most:
+            raise web.HTTPRequestEntityTooLarge(most, len(sent))
+        content = json.loads(sent.decode(request.charset or "utf-8"))
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(reason=f"nothing whole came in {_BODY_SECONDS} s") from error
     except (ValueError, RecursionError, LookupError) as error:
         raise web.HTTPBadRequest(reason="the body is no JSON") from error
     if not isinstance(content, dict):

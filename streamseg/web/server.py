@@ -16,6 +16,7 @@ from streamseg.web.address import Address
 from streamseg.web.api import Api
 from streamseg.web.backgrounds import Backgrounds
 from streamseg.web.guard import Guard, add_headers
+from streamseg.web.lobby import Lobby
 from streamseg.web.loop import EventLoop
 from streamseg.web.page import Page
 from streamseg.web.preview import Preview
@@ -67,21 +68,30 @@ class Server:
 
     async def _serve(self, ready: Callable[[], None]) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)  # viewers who left
-        peers = Peers(self._preview)
-        application = self._application(peers)
-        runner = web.AppRunner(application, access_log=None, logger=_SILENT, shutdown_timeout=_FAREWELL)
+        peers, lobby = Peers(self._preview), Lobby()
+        application = self._application(peers, lobby)
+        runner = web.AppRunner(
+            application,
+            access_log=None,
+            logger=_SILENT,
+            shutdown_timeout=_FAREWELL,
+            auto_decompress=False,  # nothing is unpacked before anybody knows who sent it
+        )
         await runner.setup()
+        assert runner.server is not None
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lobby.door(runner.server), sock=self._listening)
         try:
-            await web.SockSite(runner, self._listening).start()
             ready()
-            await asyncio.get_running_loop().create_future()  # until it is cancelled
+            await loop.create_future()  # until it is cancelled
         finally:
+            server.close()
             self._api.closing = True
             await peers.close()
             await runner.cleanup()
 
-    def _application(self, peers: Peers) -> web.Application:
-        guard = Guard(self.address, self.token)
+    def _application(self, peers: Peers, lobby: Lobby) -> web.Application:
+        guard = Guard(self.address, self.token, lobby)
         application = web.Application(middlewares=[guard.admit], client_max_size=_LARGEST_REQUEST)
         application.on_response_prepare.append(add_headers)
         application.add_routes(

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MOST = 4
 """Viewers at once: each has an encoder."""
 
+_LARGEST_OFFER = 64 * 1024
+"""Bytes; browsers' are below 8 kB."""
+
 _CLOCK = 90_000
 
 _HIDDEN = re.compile(r"a=candidate:[^\r\n]*\.local [^\r\n]*\r?\n")
@@ -48,7 +51,7 @@ class Peers:
             raise web.HTTPNotImplemented(reason="aiortc is not installed")
         if len(self._peers) >= MOST:
             await self._make_room()
-        content = await json_object(request)
+        content = await json_object(request, most=_LARGEST_OFFER)
         if content.get("type") != "offer" or not isinstance(content.get("sdp"), str):
             raise web.HTTPBadRequest(reason="the body has to be a webrtc offer: type and sdp")
         return web.json_response(await self._connect(str(content["sdp"])))
