@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +13,7 @@ from streamseg.web import webrtc
 from tests.browser import Browser, needs_browser
 from tests.browsing import PIXELS, differs, needs_webrtc, opened, pick, pixels, use
 from tests.paneling import Panel, running, serving, until
+from tests.test_web_run import started
 
 pytestmark = needs_browser
 
@@ -147,8 +149,10 @@ def test_it_fits_a_phone_and_a_desk(browser: Browser, upright: Panel, width: int
         )
         assert seen == "panic"
     small = tab.run(
-        "[...document.querySelectorAll('button, select, .tiles span, .check, .drop, .button')]"
-        ".filter((each) => each.offsetParent && each.offsetHeight < 32).map((each) => each.outerHTML)"
+        "[...document.querySelectorAll("
+        "'button, select, .tiles span, .check, .drop, .button, [type=range], [type=color]')]"
+        ".filter((each) => each.offsetParent && (each.offsetHeight < 40 || each.offsetWidth < 40))"
+        ".map((each) => each.outerHTML)"
     )
     assert small == []
     tab.close()
@@ -225,4 +229,93 @@ def test_the_end_of_the_run_is_said(browser: Browser) -> None:
         tab = opened(browser, panel)
         tab.until("document.querySelector('#link').dataset.state == 'live'")
     tab.until("document.querySelector('#link').textContent == 'no connection'")
+    assert "the run has ended" in tab.run("document.querySelector('#notice').textContent")
+    assert float(tab.run("getComputedStyle(document.querySelector('#picture')).opacity")) < 0.5
+    tab.close()
+
+
+def test_a_page_whose_run_is_back_goes_on(browser: Browser) -> None:
+    """Served again at the same place, the page that was open all the time works again by itself."""
+    with serving() as panel:
+        tab = browser.open(panel.url)
+        tab.until("document.querySelector('#link')?.textContent == 'live'")
+    tab.until("document.querySelector('#link').textContent == 'no connection'")
+    with serving(f"web:{panel.port}"):
+        tab.until("document.querySelector('#link').textContent == 'live'")
+        assert tab.run("document.body.className") == ""
+    tab.close()
+
+
+def test_a_page_whose_run_does_not_answer_says_so(browser: Browser) -> None:
+    """Stopped dead, connections stand but nothing comes: no old picture passes for a live one."""
+    with started("-o", "web:0", "--effect", "replace", "--invert") as (run, told):
+        panel = Panel(int(told.rpartition(":")[2].strip("/")))
+        tab = opened(browser, panel)
+        run.send_signal(signal.SIGSTOP)
+        tab.until("document.querySelector('#link').textContent == 'no connection'")
+        assert tab.run("document.body.className") == "lost"
+        run.send_signal(signal.SIGCONT)
+        tab.until("document.querySelector('#link').textContent == 'live'")
+        first = pixels(tab)
+        until(lambda: differs(first, pixels(tab)))
+        tab.close()
+
+
+_CONTRASTS = """(() => {
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const [r, g, b] = parts(colour).map((code) => code / 255)
+      .map((code) => (code <= 0.03928 ? code / 12.92 : ((code + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (element) => {
+    for (; element; element = element.parentElement) {
+      const colour = getComputedStyle(element).backgroundColor;
+      if ((parts(colour)[3] ?? 1) === 1) return colour;
+    }
+  };
+  const contrast = (one, other) => {
+    const [dark, bright] = [light(one), light(other)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+  const poor = [];
+  let seen = 0;
+  for (const each of document.querySelectorAll("body *")) {
+    if (!each.offsetParent || each.matches("#notice, :disabled, :disabled *")) continue;
+    const style = getComputedStyle(each);
+    const writes = [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
+    if (writes && contrast(style.color, behind(each)) < 4.5) poor.push(each.outerHTML);
+    const edged = each.matches("button, select, .button, .tiles span, .drop, [type=color]");
+    if (edged && contrast(style.borderTopColor, behind(each.parentElement)) < 3) poor.push(each.outerHTML);
+    seen += writes + edged;
+  }
+  return [seen, ...poor];
+})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_can_be_read_by_day_and_by_night(browser: Browser, upright: Panel, scheme: str) -> None:
+    """As WCAG AA wants it: text at 4.5 to 1, edges of what can be pressed at 3 to 1."""
+    tab = opened(browser, upright)
+    tab.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    upright.control.panic = True  # what is pressed looks different
+    tab.until("panic.getAttribute('aria-pressed') == 'true'")
+    tab.run("Promise.all(document.getAnimations().map((each) => each.finished))")
+    seen, *poor = tab.run(_CONTRASTS)
+    upright.control.panic = False
+    assert seen > 50 and poor == []
+    tab.close()
+
+
+def test_everything_has_a_name_to_be_read_out(browser: Browser, upright: Panel) -> None:
+    """The accessibility tree names all that can be used, and says what sliders stand at."""
+    tab = opened(browser, upright)
+    tab.call("Accessibility.enable")
+    nodes = [node for node in tab.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+    used = {"button", "link", "combobox", "checkbox", "radio", "slider", "ColorWell", "group"}
+    found = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes]
+    found = [(role, name) for role, name in found if role in used]
+    assert {role for role, _ in found} == used
+    assert [role for role, name in found if not name.strip()] == []
+    assert tab.run("threshold.getAttribute('aria-valuetext')") == "soft"
     tab.close()

@@ -176,14 +176,19 @@ async function look() {
     if (!$("effects").children.length) build();
     if (asked === changes && !sending) show(now);
     if (now.figures) showFigures(now.figures);
-    if (!connected) watch();
+    if (!connected) {
+      complain("");
+      watch();
+    }
     connected = true;
     link("live", "live");
   } catch (error) {
     connected = false;
     link("off", "no connection");
-    if (!(error instanceof TypeError)) complain(error.message);
+    $("notice").textContent = LOST;
+    if (error instanceof Refusal) complain(error.message);
   }
+  document.body.classList.toggle("lost", !connected);
 }
 
 listen();

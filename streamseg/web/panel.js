@@ -8,12 +8,18 @@ const make = (kind, fields = {}, ...children) => {
 
 /* ---- the API ---- */
 
+/* What streamseg itself says no to; every other failure means that it does not answer. */
+class Refusal extends Error {}
+
+const LOST = "no answer: the run has ended, or the connection is lost";
+
 async function ask(method, path, body, type = "application/json") {
   const headers = body === undefined ? {} : { "Content-Type": type };
   const sent = type === "application/json" && body !== undefined ? JSON.stringify(body) : body;
-  const response = await fetch(path, { method, headers, body: sent });
+  const signal = method === "GET" ? AbortSignal.timeout(5000) : undefined;
+  const response = await fetch(path, { method, headers, body: sent, signal });
   const content = await response.json();
-  if (!response.ok) throw new Error(content.error);
+  if (!response.ok) throw new Refusal(content.error);
   return content;
 }
 
@@ -28,7 +34,7 @@ async function attempt(act) {
     complain("");
     return result;
   } catch (error) {
-    complain(error instanceof TypeError ? "no answer from streamseg: has the run ended?" : error.message);
+    complain(error instanceof Refusal ? error.message : LOST);
     return null;
   }
 }
@@ -179,6 +185,8 @@ function show(now) {
   for (const [id, on] of [["panic", state.panic], ["freeze", state.frozen], ["pause", state.paused]]) {
     $(id).setAttribute("aria-pressed", String(Boolean(on)));
   }
+  for (const id of ["panic", "freeze", "pause"]) $(id).disabled = !settings;
+  for (const group of document.querySelectorAll("fieldset")) group.disabled = !settings || state.loading;
   if (settings && choices) showSettings(settings);
 }
 
@@ -212,7 +220,8 @@ function showSettings(settings) {
   showClasses(settings);
 }
 
-function showNumber({ name, usual, unit = "" }, value) {
+function showNumber({ name, usual, none, unit = "" }, value) {
+  $(name).setAttribute("aria-valuetext", value === null ? none : `${value}${unit}`);
   if (document.activeElement !== $(name) || !sending) $(name).value = value ?? usual;
   $(`${name}-value`).textContent = value === null ? "" : `${value}${unit}`;
 }
