@@ -11,6 +11,7 @@ import pytest
 
 from streamseg.frame import Frame
 from streamseg.web.preview import Preview
+from streamseg.web.webrtc import reachable
 from tests.clips import picture
 from tests.paneling import (
     Panel,
@@ -84,3 +85,14 @@ def test_the_preview_is_as_large_as_a_page_needs(
     frame = Frame(picture(*size), 0.0)
     assert preview.size(frame) == shown
     assert rgb(preview.jpeg(frame)).shape[1::-1] == shown
+
+
+def test_an_offer_makes_us_talk_to_few_and_look_up_nobody() -> None:
+    """Of the addresses in an offer only numbers count, and only so many; all else stays as it is."""
+    hosts = ["secret.example", "0af1.local", *(f"10.0.0.{number}" for number in range(100)), "fe80::1"]
+    lines = [f"a=candidate:1 1 udp 99 {host} 9 typ host" for host in hosts]
+    offer = "\r\n".join(["v=0", "m=video 9 UDP/TLS/RTP/SAVPF 96", *lines, "a=rtpmap:96 VP8/90000", ""])
+    kept = reachable(offer)
+    assert kept.count("a=candidate:") == 16
+    assert ".example" not in kept and ".local" not in kept
+    assert kept.startswith("v=0\r\nm=video") and kept.endswith("\r\na=rtpmap:96 VP8/90000\r\n")

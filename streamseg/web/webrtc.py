@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 from fractions import Fraction
@@ -26,9 +27,10 @@ _LARGEST_OFFER = 64 * 1024
 
 _CLOCK = 90_000
 
-_HIDDEN = re.compile(r"a=candidate:[^\r\n]*\.local [^\r\n]*\r?\n")
-"""Addresses a browser gives as names that only a question to the whole network resolves. They are not needed:
-the browser finds us."""
+_CANDIDATE = re.compile(r"a=candidate:\S+ \d+ \S+ \d+ (\S+) [^\r\n]*\r?\n")
+
+_MOST_CANDIDATES = 16
+"""Addresses of one viewer that are tried: each gets packets from us."""
 
 
 def available() -> bool:
@@ -49,11 +51,11 @@ class Peers:
         """Answer a browser's offer of a connection (`{"type": "offer", "sdp": ...}`)."""
         if not available():
             raise web.HTTPNotImplemented(reason="aiortc is not installed")
-        if len(self._peers) >= MOST:
-            await self._make_room()
         content = await json_object(request, most=_LARGEST_OFFER)
         if content.get("type") != "offer" or not isinstance(content.get("sdp"), str):
             raise web.HTTPBadRequest(reason="the body has to be a webrtc offer: type and sdp")
+        while len(self._peers) >= MOST:  # nothing is waited for from here to where the new one counts
+            await self._make_room()
         return web.json_response(await self._connect(str(content["sdp"])))
 
     async def _make_room(self) -> None:
@@ -75,7 +77,7 @@ class Peers:
                 await self._leave(peer)
 
         try:
-            await peer.setRemoteDescription(RTCSessionDescription(_HIDDEN.sub("", sdp), "offer"))
+            await peer.setRemoteDescription(RTCSessionDescription(reachable(sdp), "offer"))
             peer.addTrack(_track(self._preview))
             await peer.setLocalDescription(await peer.createAnswer())
         except Exception as error:  # whatever aiortc makes of a text from anywhere
@@ -92,6 +94,23 @@ class Peers:
         """Part with everybody."""
         for peer in tuple(self._peers):
             await self._leave(peer)
+
+
+def reachable(sdp: str) -> str:
+    """Return an offer with no more addresses than a viewer needs, and without names of hosts: they would be
+    looked up, `.local` ones by asking the whole network. The browser finds us anyway."""
+    left = _MOST_CANDIDATES
+
+    def kept(candidate: re.Match[str]) -> str:
+        nonlocal left
+        try:
+            ipaddress.ip_address(candidate[1])
+        except ValueError:
+            return ""
+        left -= 1
+        return candidate[0] if left >= 0 else ""
+
+    return _CANDIDATE.sub(kept, sdp)
 
 
 def _track(preview: Preview) -> MediaStreamTrack:
