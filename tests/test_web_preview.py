@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from fractions import Fraction
 from http.client import HTTPResponse
 
 import numpy as np
 import pytest
+from av.video.frame import PictureType
 
 from streamseg.frame import Frame
 from streamseg.web.preview import Preview
-from streamseg.web.webrtc import reachable
+from streamseg.web.webrtc import _track, reachable
 from tests.clips import picture
 from tests.paneling import (
     Panel,
@@ -96,3 +98,28 @@ def test_an_offer_makes_us_talk_to_few_and_look_up_nobody() -> None:
     assert kept.count("a=candidate:") == 16
     assert ".example" not in kept and ".local" not in kept
     assert kept.startswith("v=0\r\nm=video") and kept.endswith("\r\na=rtpmap:96 VP8/90000\r\n")
+
+
+def test_a_viewers_clock_is_not_the_runs() -> None:
+    """What goes out by WebRTC has times of its own, also where its pixels are those of the frame."""
+    frame = Frame(picture(160, 120, 0), 0.0)
+    frame.native.pts, frame.native.time_base = 7, Fraction(1, 30)
+    shown = Preview(Fraction(1)).yuv(frame)
+    shown.pts, shown.time_base = 90_000, Fraction(1, 90_000)
+    assert (frame.native.pts, frame.time) == (7, Fraction(7, 30))
+
+
+def test_panic_begins_the_picture_anew() -> None:
+    """A video encoder sends differences: without a whole picture, outlines of the last one would stay."""
+    pytest.importorskip("aiortc")
+    preview = Preview(Fraction(1))
+    hidden = [False, False, True, True, False]
+
+    async def sent() -> list[bool]:
+        track, whole = _track(preview), []
+        for each in hidden:
+            preview.frame = Frame(picture(64, 48, 0), 0.0, hidden=each)
+            whole.append((await track.recv()).pict_type == PictureType.I)
+        return whole
+
+    assert asyncio.run(sent()) == [False, False, True, False, True]

@@ -129,7 +129,7 @@ function press(event) {
   if (typing && (event.key === " " || typing.matches("select, [type=color]"))) return;
   const digit = "1234567890".indexOf(event.key);
   if (digit >= 0 && choices?.effects[digit]) change({ effect: choices.effects[digit].name });
-  else if (event.key === "i") change({ invert: !state.settings.invert });
+  else if (event.key === "i" && state?.settings) change({ invert: !state.settings.invert });
   else if (event.key in BUTTONS) $(BUTTONS[event.key]).click();
   else return;
   event.preventDefault();

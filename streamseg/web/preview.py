@@ -18,6 +18,7 @@ from streamseg.frame import Frame
 from streamseg.grey import readable
 from streamseg.sinks.display import Display
 from streamseg.sinks.geometry import square_size
+from streamseg.sources.upright import copied
 from streamseg.web.loop import EventLoop
 
 LARGEST = 1280
@@ -101,10 +102,13 @@ class Preview:
         return self._encoded[1]
 
     def yuv(self, frame: Frame) -> av.VideoFrame:
-        """Return a frame's picture as it is shown, as browsers read VP8: yuv420p, BT.601, limited range."""
+        """Return a frame's picture as it is shown, as browsers read VP8: yuv420p, BT.601, limited range.
+
+        It is the caller's own, with times of its own: others are given the frame, too.
+        """
         before = reading_of(frame.picture)
         width, height = self.size(frame)
-        return self._swscale.reformat(
+        shown = self._swscale.reformat(
             readable(frame.picture, before),
             width=width,
             height=height,
@@ -116,6 +120,7 @@ class Preview:
             interpolation=Interpolation.BILINEAR,
             threads=1,
         )
+        return copied(shown) if shown is frame.picture else shown
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Answer with pictures, one after the other, until the viewer leaves."""

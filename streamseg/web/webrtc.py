@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import av
 from aiohttp import web
+from av.video.frame import PictureType
 
 from streamseg.frame import Frame
 from streamseg.web.guard import json_object
@@ -124,9 +125,12 @@ def _track(preview: Preview) -> MediaStreamTrack:
             self._started = time.monotonic()
 
         async def recv(self) -> av.VideoFrame:
+            before = self._seen
             with preview.watching():
-                self._seen = await preview.after(self._seen)
+                self._seen = await preview.after(before)
             picture = preview.yuv(self._seen)
+            if before is not None and before.hidden != self._seen.hidden:
+                picture.pict_type = PictureType.I  # or what was seen before panic would shine through
             picture.pts = round((time.monotonic() - self._started) * _CLOCK)
             picture.time_base = Fraction(1, _CLOCK)
             return picture
