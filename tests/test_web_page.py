@@ -261,6 +261,28 @@ def test_a_page_whose_run_does_not_answer_says_so(browser: Browser) -> None:
         tab.close()
 
 
+def test_what_is_pressed_is_seen_while_a_network_is_being_loaded(
+    browser: Browser, moving: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change that takes its time hides nothing: panic, pressed in the window or on another page, shows."""
+    loads = threading.Event()
+    monkeypatch.setattr(moving.control, "change", lambda values: loads.wait(30))
+    tab = opened(browser, moving)
+    try:
+        pick(tab, "#model", "selfie-landscape", "change")
+        tab.until("document.body.classList.contains('busy')")
+        moving.control.panic = True
+        tab.until("panic.getAttribute('aria-pressed') == 'true'")
+        tab.run("panic.click()")
+        tab.until("panic.getAttribute('aria-pressed') == 'false'")
+        assert not moving.control.panic
+    finally:
+        moving.control.panic = False
+        loads.set()
+    tab.until("!document.body.classList.contains('busy')")
+    tab.close()
+
+
 _CONTRASTS = """(() => {
   const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const light = (colour) => {

@@ -174,7 +174,7 @@ async function look() {
     const now = await ask("GET", "/api/state");
     choices = connected ? choices : await ask("GET", "/api/choices");
     if (!$("effects").children.length) build();
-    if (asked === changes && !sending) show(now);
+    if (asked === changes) (sending ? showSwitches : show)(now);
     if (now.figures) showFigures(now.figures);
     if (!connected) {
       complain("");

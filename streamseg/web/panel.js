@@ -179,23 +179,27 @@ function hex(colour) {
 function show(now) {
   if (!now) return;
   state = now;
-  const { settings, picture } = state;
-  if (picture) $("screen").style.aspectRatio = `${picture.width} / ${picture.height}`;
-  $("notice").textContent = notice();
-  for (const [id, on] of [["panic", state.panic], ["freeze", state.frozen], ["pause", state.paused]]) {
-    $(id).setAttribute("aria-pressed", String(Boolean(on)));
-  }
-  for (const id of ["panic", "freeze", "pause"]) $(id).disabled = !settings;
-  for (const group of document.querySelectorAll("fieldset")) group.disabled = !settings || state.loading;
-  if (settings && choices) showSettings(settings);
+  showSwitches(now);
+  if (state.settings && choices) showSettings(state.settings);
 }
 
-function notice() {
-  if (state.loading) return "the network is being loaded";
-  if (!state.picture) return "waiting for the first picture";
-  if (state.panic) return "panic: viewers see the background only";
-  if (state.paused) return "paused";
-  return state.frozen ? "frozen: viewers see this picture" : "";
+function showSwitches(now) {
+  const { settings, picture } = now;
+  if (picture) $("screen").style.aspectRatio = `${picture.width} / ${picture.height}`;
+  $("notice").textContent = notice(now);
+  for (const [id, on] of [["panic", now.panic], ["freeze", now.frozen], ["pause", now.paused]]) {
+    $(id).setAttribute("aria-pressed", String(Boolean(on)));
+    $(id).disabled = !settings;
+  }
+  for (const group of document.querySelectorAll("fieldset")) group.disabled = !settings || now.loading;
+}
+
+function notice(now) {
+  if (now.loading) return "the network is being loaded";
+  if (!now.picture) return "waiting for the first picture";
+  if (now.panic) return "panic: viewers see the background only";
+  if (now.paused) return "paused";
+  return now.frozen ? "frozen: viewers see this picture" : "";
 }
 
 function showSettings(settings) {
