@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from streamseg.web import webrtc
+from streamseg.web import api, webrtc
 from tests.browser import Browser, needs_browser
 from tests.browsing import PIXELS, differs, needs_webrtc, opened, pick, pixels, use
-from tests.paneling import Panel, running, serving, until
+from tests.paneling import Panel, running, serving, still, until
 from tests.test_web_run import started
 
 pytestmark = needs_browser
@@ -280,6 +281,44 @@ def test_what_is_pressed_is_seen_while_a_network_is_being_loaded(
         moving.control.panic = False
         loads.set()
     tab.until("!document.body.classList.contains('busy')")
+    tab.close()
+
+
+def test_an_upload_that_takes_long_is_told(
+    browser: Browser, moving: Panel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On a slow line a photo takes a while; what is going on stands where it was chosen."""
+    arrives = threading.Event()
+    picture = still(tmp_path / "slow.jpg")
+
+    def slowly(content: bytes, _stopping: Callable[[], bool]) -> bytes:
+        assert arrives.wait(30)
+        return content
+
+    monkeypatch.setattr(api, "decoded", slowly)
+    tab = opened(browser, moving)
+    moving.control.change({"effect": "replace"})
+    tab.choose_file("#upload", picture)
+    tab.until("document.querySelector('#upload-hint').textContent.startsWith('uploading slow.jpg')")
+    arrives.set()
+    tab.until("document.querySelector('#upload-hint').textContent.startsWith('JPEG, PNG or WebP')")
+    tab.until("document.querySelector('#background').value == 'slow.jpg'")
+    moving.control.change({"background": None})
+    tab.close()
+
+
+def test_no_button_does_nothing(browser: Browser, moving: Panel) -> None:
+    """Where a browser cannot fill the screen, as on an iPhone, nothing offers it."""
+    tab = opened(browser, moving)
+    assert not tab.run("full.hidden")
+    none = "Object.defineProperty(Document.prototype, 'fullscreenEnabled', { get: () => false })"
+    tab.call("Page.addScriptToEvaluateOnNewDocument", source=none)
+    tab.call("Page.reload")
+    tab.until(
+        "document.querySelector('#full')?.hidden && document.querySelector('#link').textContent == 'live'"
+    )
+    tab.press("f")
+    assert tab.complaints() == []
     tab.close()
 
 

@@ -130,7 +130,7 @@ function press(event) {
   const digit = "1234567890".indexOf(event.key);
   if (digit >= 0 && choices?.effects[digit]) change({ effect: choices.effects[digit].name });
   else if (event.key === "i" && state?.settings) change({ invert: !state.settings.invert });
-  else if (event.key in BUTTONS) $(BUTTONS[event.key]).click();
+  else if (event.key in BUTTONS && !$(BUTTONS[event.key]).hidden) $(BUTTONS[event.key]).click();
   else return;
   event.preventDefault();
 }
@@ -139,6 +139,7 @@ function listen() {
   $("panic").addEventListener("click", () => toggle("panic", "/api/panic"));
   $("freeze").addEventListener("click", () => toggle("freeze", "/api/freeze"));
   $("pause").addEventListener("click", () => toggle("pause", "/api/pause"));
+  $("full").hidden = !document.fullscreenEnabled;  // on an iPhone
   $("full").addEventListener("click", () => document.exitFullscreen().catch(() => $("screen").requestFullscreen()));
   $("by").addEventListener("change", watch);
   $("upload").addEventListener("change", () => upload($("upload").files[0]));

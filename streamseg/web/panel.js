@@ -149,7 +149,11 @@ async function upload(file) {
   if (file.size > 20 * 1024 * 1024) return complain(`${file.name} is larger than 20 MB`);
   $("upload").value = "";
   const put = () => ask("PUT", `/api/backgrounds/${encodeURIComponent(file.name)}`, file, file.type);
+  const hint = $("upload-hint");
+  const usual = hint.textContent;
+  hint.textContent = `uploading ${file.name} …`;
   const kept = await attempt(put);
+  hint.textContent = usual;
   if (kept) change({ background: kept.name });
 }
 
