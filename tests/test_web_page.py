@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streamseg.web import api, webrtc
+from streamseg.web import api, preview, webrtc
 from tests.browser import Browser, needs_browser
 from tests.browsing import PIXELS, differs, needs_webrtc, opened, pick, pixels, use
 from tests.paneling import Panel, running, serving, still, until
@@ -304,6 +304,21 @@ def test_an_upload_that_takes_long_is_told(
     tab.until("document.querySelector('#upload-hint').textContent.startsWith('JPEG, PNG or WebP')")
     tab.until("document.querySelector('#background').value == 'slow.jpg'")
     moving.control.change({"background": None})
+    tab.close()
+
+
+def test_where_no_stream_is_to_be_had_the_page_shows_stills(
+    browser: Browser, moving: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many windows open, further ones get a picture a second, and panic a connection."""
+    monkeypatch.setattr(preview, "MOST_STREAMS", 0)
+    moving.control.change({"effect": "replace", "invert": True})
+    tab = opened(browser, moving)
+    first = pixels(tab)
+    until(lambda: differs(first, pixels(tab)))
+    tab.run("panic.click()")
+    until(lambda: moving.control.panic)
+    moving.control.panic = False
     tab.close()
 
 

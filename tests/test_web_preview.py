@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import socket
+from contextlib import ExitStack
 from fractions import Fraction
 from http.client import HTTPResponse
 
@@ -98,6 +100,32 @@ def test_an_offer_makes_us_talk_to_few_and_look_up_nobody() -> None:
     assert kept.count("a=candidate:") == 16
     assert ".example" not in kept and ".local" not in kept
     assert kept.startswith("v=0\r\nm=video") and kept.endswith("\r\na=rtpmap:96 VP8/90000\r\n")
+
+
+def test_no_browser_has_more_streams_than_leave_room_for_panic(panel: Panel) -> None:
+    """It keeps six connections to one place; one stream more than four is refused, others are not counted."""
+
+    def asked(program: str) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", panel.port), timeout=20)
+        connection.sendall(
+            f"GET /preview.mjpg HTTP/1.1\r\nHost: localhost\r\nUser-Agent: {program}\r\n\r\n".encode()
+        )
+        return connection
+
+    with ExitStack() as watching:
+        programs = ["fox"] * 5 + ["cat"]
+        answers = [watching.enter_context(asked(program)).recv(16) for program in programs]
+    assert [answer[9:12] for answer in answers] == [b"200"] * 4 + [b"503"] + [b"200"]
+    until(lambda: asked_again(panel))
+
+
+def asked_again(panel: Panel) -> bool:
+    """Whether there is room for the first program once more."""
+    connection = http.client.HTTPConnection("127.0.0.1", panel.port, timeout=20)
+    connection.request("GET", "/preview.mjpg", headers={"User-Agent": "fox"})
+    status = connection.getresponse().status
+    connection.close()
+    return status == 200
 
 
 def test_a_viewers_clock_is_not_the_runs() -> None:

@@ -1,6 +1,7 @@
 /* ---- preview ---- */
 
 let peer = null;
+let stills = 0;
 
 function watch() {
   unwatch();
@@ -15,6 +16,7 @@ function unwatch() {
   peer?.close();
   peer = null;
   $("video").srcObject = null;
+  clearInterval(stills);
   $("picture").removeAttribute("src");
 }
 
@@ -23,6 +25,12 @@ function watchPictures() {
   $("video").hidden = true;
   $("picture").hidden = false;
   $("picture").src = `/preview.mjpg?${Date.now()}`;
+}
+
+/* Where no stream is to be had, as with many windows open: a picture a second. */
+function watchStills() {
+  clearInterval(stills);
+  stills = setInterval(() => ($("picture").src = `/preview.jpg?${Date.now()}`), 1000);
 }
 
 /* Pictures instead, where no connection comes about; unless something else is being watched by then. */
@@ -142,6 +150,7 @@ function listen() {
   $("full").hidden = !document.fullscreenEnabled;  // on an iPhone
   $("full").addEventListener("click", () => document.exitFullscreen().catch(() => $("screen").requestFullscreen()));
   $("by").addEventListener("change", watch);
+  $("picture").addEventListener("error", watchStills);
   $("upload").addEventListener("change", () => upload($("upload").files[0]));
   document.addEventListener("keydown", press);
   document.addEventListener("visibilitychange", watch);

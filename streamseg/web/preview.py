@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -29,6 +30,9 @@ _QUALITY = 80
 _REPEAT = 1.0
 """Seconds after which a picture is sent again: who comes late or lost it gets it, who has left is noticed."""
 
+MOST_STREAMS = 4
+"""MJPEG streams of one browser: it keeps six connections to one place, and panic needs one."""
+
 _UNSENT = 128 * 1024
 """Bytes that may wait in the system for a slow viewer: about two pictures, so that what is seen is new."""
 
@@ -51,6 +55,8 @@ class Preview:
         """The newest one."""
         self.watchers = 0
         self._aspect = aspect
+        self._streams: Counter[tuple[str | None, str]] = Counter()
+        """How many each browser has: an address and a program."""
         self._arrival = asyncio.Event()
         self._display, self._swscale = Display(), VideoReformatter()
         self._encoded: tuple[Frame, bytes] | None = None
@@ -124,6 +130,17 @@ class Preview:
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """Answer with pictures, one after the other, until the viewer leaves."""
+        browser = request.remote, request.headers.get("User-Agent", "")
+        if self._streams[browser] >= MOST_STREAMS:
+            raise web.HTTPServiceUnavailable(reason="too many streams of one program; ask for preview.jpg")
+        self._streams[browser] += 1
+        try:
+            return await self._streamed(request)
+        finally:
+            self._streams[browser] -= 1
+            self._streams += Counter()  # forgets who has none
+
+    async def _streamed(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         response.headers["Content-Type"] = f"multipart/x-mixed-replace; boundary={_BOUNDARY}"
         await response.prepare(request)
