@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from streamseg.compositors import Compositor, open_compositor
+from streamseg.compositors.outputs import label_picture
 from streamseg.effects import Backdrop, Camera, Colour, Recipe
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, Matte
@@ -79,6 +80,9 @@ class Panic:
 
 
 def _blackened(frame: Frame) -> Frame:
-    if frame.hidden or frame.picture.format.has_palette:  # a label map is no camera's picture
+    if frame.hidden:
         return frame
-    return replace(frame.with_picture(black_like(frame.picture)), hidden=True)
+    picture = frame.picture
+    nobody = np.zeros((picture.height, picture.width), np.uint8)
+    black = label_picture(nobody) if picture.format.has_palette else black_like(picture)
+    return replace(frame.with_picture(black), hidden=True)
