@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 BITS = 32
 _COLUMNS = 8
+_SALT = 90
+"""Or a black place would be a clock at zero."""
 _CHECK = 8
 """Bits that follow: the sum of the bytes, so that a blurred or hidden clock is not misread."""
 
@@ -38,5 +40,5 @@ def age(now: float, then: float) -> float:
 
 
 def _bits(ticks: int) -> list[int]:
-    check = sum(ticks >> shift & 255 for shift in range(0, BITS, 8)) & 255
+    check = (_SALT + sum(ticks >> shift & 255 for shift in range(0, BITS, 8))) & 255
     return [ticks >> index & 1 for index in range(BITS)] + [check >> index & 1 for index in range(_CHECK)]

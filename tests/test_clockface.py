@@ -25,6 +25,7 @@ def test_what_is_no_clock_is_not_read() -> None:
     """A flat picture, noise and a clock half hidden say nothing."""
     flat = np.full((240, 320), 235, np.uint8)
     assert read(flat, (160, 120)) is None
+    assert read(flat * 0, (160, 120)) is None
     burn(flat, 12345.678, (160, 120))
     flat[120:136] = 235
     assert read(flat, (160, 120)) is None
