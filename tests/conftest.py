@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 # How long an example takes says nothing on a machine that does something else too.
 settings.register_profile("streamseg", deadline=None)
 settings.load_profile("streamseg")
+
+# In the background of a script, a process is told to ignore Ctrl-C, and so would be all that it starts.
+with suppress(ValueError):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _PROJECT = Path(__file__).resolve().parent.parent
 
