@@ -72,6 +72,10 @@ class Control:
         if self.stopped:
             stop()
 
+    def end(self) -> None:
+        """The run is over: no picture is kept, on a card least of all (called by it)."""
+        self._shown = None
+
     @property
     def begun(self) -> bool:
         """There is a run to change."""

@@ -47,6 +47,12 @@ class FanOut:
         return any(sink.paces for sink in self._open)
 
     @property
+    def takes_card(self) -> bool:
+        """Nobody but an encoder on the card takes the finished frames. Safe on any thread."""
+        sinks = tuple(self._open)
+        return len(sinks) == 1 and sinks[0].takes_card
+
+    @property
     def by_the_clock(self) -> bool:
         """Frames should come at their own speed: they are shown to a person or played as they arrive."""
         return any(sink.paces or sink.realtime for sink in self._open)
@@ -167,7 +173,7 @@ class FanOut:
             stats.first_frame = now
             self._zero = frame.time
         stats.shown(now - frame.captured)
-        length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
+        length = (frame.native.duration or 0) * Fraction(frame.native.time_base or 0)
         stats.position = float(frame.time - self._zero + length)
 
 

@@ -68,6 +68,10 @@ class Frame:
     """There is no input now: the picture means nothing, nobody is in it."""
     hidden: bool = False
     """Nothing of the camera is in the picture: somebody panicked."""
+    stays: bool = False
+    """Whoever takes the finished picture can read it on the card: it need not come down."""
+    brought: str | None = None
+    """Why it came down nevertheless, where FFmpeg refused it there."""
     _fetched: av.VideoFrame | None = field(default=None, repr=False)
 
     @property

@@ -85,6 +85,7 @@ def run(
             outputs.keep()
             raise
         outputs.finish(source, interrupted=control.stopped)
+    control.end()
     control.stuck = stages.running or outputs.stuck or source.stuck()
     return report_of(source, control, sinks, stats)
 
@@ -133,10 +134,17 @@ def single_threaded_opencv() -> Iterator[None]:
 
 def captured(source: Source, outputs: FanOut, control: Control, stats: Stats) -> Iterator[Frame]:
     """The frames to be shown: the source's; stills remain while somebody watches."""
-    frames = counted(source, stats)
+    frames = addressed(counted(source, stats), outputs)
     if source.stills:
         frames = lingering(frames, control, lambda: outputs.paces and not source.interrupted)
     return control.relief.wanted(frames, stats)
+
+
+def addressed(frames: Iterable[Frame], outputs: FanOut) -> Iterator[Frame]:
+    """The same frames, which know who will take them."""
+    for frame in frames:
+        frame.stays = outputs.takes_card
+        yield frame
 
 
 def counted(source: Source, stats: Stats) -> Iterator[Frame]:

@@ -26,8 +26,9 @@ from streamseg.gpu.decoded import decoded
 from streamseg.gpu.device import Device, Steps
 from streamseg.gpu.jobs import Record
 from streamseg.gpu.layers import CardScene, card_painter, weighted
+from streamseg.gpu.lent import LENDABLE
 from streamseg.gpu.mattes import CardAlpha, CardOperations, Step
-from streamseg.gpu.merge import even, fainter, in_colour, merged, tinted
+from streamseg.gpu.merge import blend, even, fainter, in_colour, merged, tinted
 from streamseg.gpu.outputs import cut_out, keeps_planes, looked_up
 from streamseg.gpu.slot import Slot
 from streamseg.gpu.surface import Later, OnCard, Surface, download, positions, upload
@@ -118,7 +119,8 @@ class CudaCompositor(Compositor):
                 self._slot.follow_decoder()
             return self._painted(frame, matte, held, picture)
 
-        return frame.with_picture(self._run(work)())
+        painted = frame.with_picture(self._run(work)())
+        return replace(painted, brought=self._device.lender.refused) if frame.stays else painted
 
     def reset(self) -> None:
         """Forget the echo of earlier frames."""
@@ -193,7 +195,8 @@ class CudaCompositor(Compositor):
             alpha = fainter(self._slot, alpha, self._opacity)
         elif self._opacity < 1:
             over = tinted(scene, over, self._opacity)
-        painted = self._blended(surface.canvas, self._base(scene), over, alpha)
+        stays = frame.stays and seen is None
+        painted = self._blended(surface.canvas, self._base(scene), over, alpha, stays=stays)
         return painted if seen is None else self._explained(painted, surface.canvas, seen)
 
     def _labels(self, matte: Matte, held: OnCard) -> CardAlpha | None:
@@ -219,9 +222,22 @@ class CudaCompositor(Compositor):
         return CardAlpha(self._slot.upload(name, [codes])[0], width, height)
 
     def _blended(
-        self, canvas: Canvas, base: Sequence[Record], over: Sequence[Record], alpha: CardAlpha
+        self,
+        canvas: Canvas,
+        base: Sequence[Record],
+        over: Sequence[Record],
+        alpha: CardAlpha,
+        *,
+        stays: bool = False,
     ) -> Later:
-        """Two layers, blended."""
+        """Two layers, blended; where the picture `stays` on the card, if it can, it is finished after the
+        wait."""
+        if stays and canvas.format in LENDABLE and canvas.width % 2 == canvas.height % 2 == 0:
+            lent = self._device.lender.lend(canvas)
+            if lent is not None:
+                picture, targets = lent
+                blend(self._slot, targets, canvas, base, over, alpha)
+                return lambda: picture
         _, address, size = merged(self._slot, "finished", canvas, base, over, alpha)
         return download(self._slot, canvas, address, size, self._pool)
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from streamseg.errors import GpuFailure, UsageError, reason
+from streamseg.gpu.lent import Lender
 from streamseg.gpu.module import kernels
 
 T = TypeVar("T")
@@ -61,6 +62,8 @@ class Device:
         self.wreck: list[object] = []
         """What lies in a context that is lost. To free it would fail, and PyCUDA tell the user so of every
         single thing; once the context has been detached it only forgets them."""
+        self.lender = Lender(self)
+        """Memory for finished pictures that FFmpeg reads there."""
         self._closed = False
         self._pushed = False
         # No SimpleQueue: with a short timeout its `get` sometimes waits for ever (Python 3.11.7).
@@ -206,6 +209,8 @@ class Device:
             raise
 
     def _release(self) -> None:
+        if not self.abandoned:
+            self.lender.close()
         if not (self.failure or self.wreck) or self.settled():
             self.functions.clear()  # slots hold it too, and kernels are unloaded on this thread
         try:

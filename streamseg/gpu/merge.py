@@ -22,12 +22,24 @@ def merged(
     slot: Slot, name: str, canvas: Canvas, base: Sequence[Record], over: Sequence[Record], alpha: CardAlpha
 ) -> tuple[list[Record], int, int]:
     """Queue the blending of two layers, plane by plane; return what `blank` returns of the buffer `name`."""
-    sizes = plane_sizes(canvas)
-    targets, address, size = blank(slot, name, canvas, sizes)
+    targets, address, size = blank(slot, name, canvas, plane_sizes(canvas))
+    blend(slot, targets, canvas, base, over, alpha)
+    return targets, address, size
+
+
+def blend(
+    slot: Slot,
+    targets: Sequence[Record],
+    canvas: Canvas,
+    base: Sequence[Record],
+    over: Sequence[Record],
+    alpha: CardAlpha,
+) -> None:
+    """Queue the blending of two layers into the components `targets`."""
     for index, target in enumerate(targets):
         slot.launch(
             "blend",
-            sizes[index],
+            plane_sizes(canvas)[index],
             target=target,
             base=base[index],
             over=over[index],
@@ -36,7 +48,6 @@ def merged(
             width=canvas.width,
             largest=canvas.shape.largest,
         )
-    return targets, address, size
 
 
 def even(slot: Slot, code: int) -> CardAlpha:

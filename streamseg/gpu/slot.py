@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streamseg.gpu.device import Device
 from streamseg.gpu.jobs import JOBS, struct
+
+if TYPE_CHECKING:
+    from streamseg.gpu.device import Device
 
 Bytes = NDArray[np.uint8]
 

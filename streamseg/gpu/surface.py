@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from streamseg.compositors.planes import Canvas, planar_kin
-from streamseg.gpu.device import Device
 from streamseg.gpu.jobs import COMPONENT, Record, struct
 from streamseg.gpu.mattes import CardAlpha
 from streamseg.gpu.slot import Lease, Slot
 from streamseg.pictures import Pool, planes, rows, shape
+
+if TYPE_CHECKING:
+    from streamseg.gpu.device import Device
 
 Position: TypeAlias = tuple[int, int, int, int]
 """Plane, first byte, bytes from sample to sample, unused low bits: as an AVComponentDescriptor has them."""

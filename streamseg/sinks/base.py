@@ -85,6 +85,8 @@ class Sink(ABC):
     """Who receives it plays it as it comes: a file should be sent at its own speed."""
     apart: bool = False
     """It may wait for others at any time: it gets a thread of its own."""
+    takes_card: bool = False
+    """It reads finished pictures where they lie on the card."""
     waits: bool = False
     """Set by a run before `start`: frames wait for this sink, so it should rather wait than lose one."""
     dropped: int = 0

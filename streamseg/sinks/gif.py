@@ -64,6 +64,10 @@ class Palette:
         assert isinstance(result, av.VideoFrame)
         return with_timing_of(picture, result)
 
+    def keeps(self, picture: av.VideoFrame) -> bool:
+        """Whether it passes as it is."""
+        return bool(picture.format.has_palette)
+
     def _build(self, picture: av.VideoFrame) -> tuple[FilterContext, FilterContext]:
         self._graph = graph = Graph()
         source = graph.add_buffer(

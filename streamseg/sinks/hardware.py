@@ -10,16 +10,23 @@ from fractions import Fraction
 from functools import lru_cache
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.video.codeccontext import VideoCodecContext
 
-from streamseg.pictures import planes
+from streamseg.errors import reason
+from streamseg.pictures import layout, planes
 from streamseg.sinks.base import Encoding
+from streamseg.sinks.clock import retimed
 from streamseg.sinks.codecs import Encoder, default_encoder, pixel_formats, without_delay
 from streamseg.sinks.geometry import padded_size
 from streamseg.sinks.pixels import best_format
 
 _H264 = ("h264_nvenc", "h264_qsv", "h264_amf", "h264_videotoolbox")
 """In this order. VAAPI is in none of PyAV's wheels."""
+
+
+NVENC = ("h264_nvenc", "hevc_nvenc", "av1_nvenc")
+"""Encoders that can read pictures on the card."""
 
 
 def in_hardware(encoder: Encoder, encoding: Encoding, first: av.VideoFrame) -> Encoder:
@@ -61,6 +68,27 @@ def encodes(
     except (av.FFmpegError, ValueError, EOFError):
         return False
     return any(packet.size for packet in packets)
+
+
+def on_card_encoding() -> HWAccel:
+    """What makes an encoder take pictures that lie on the card, in its primary context."""
+    return HWAccel("cuda", options={"primary_ctx": "1"})
+
+
+def refusal_on_card(encoder: Encoder, picture: av.VideoFrame) -> str | None:
+    """Why an encoder does not take pictures like this one where they lie on the card; None if it does."""
+    try:
+        context = av.CodecContext.create(encoder.name, "w", on_card_encoding())
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height = picture.width, picture.height
+        context.pix_fmt = layout(picture).name
+        context.time_base, context.framerate = Fraction(1, 30), Fraction(30)
+        context.bit_rate, context.options = encoder.bitrate, dict(encoder.options)
+        with retimed(picture, 0, Fraction(1, 30), 1):
+            packets = [*context.encode(picture), *context.encode(None)]
+    except (av.FFmpegError, ValueError, NotImplementedError) as error:
+        return reason(error)
+    return None if any(packet.size for packet in packets) else "nothing came out"
 
 
 def _context(

@@ -27,7 +27,7 @@ from streamseg.sinks.codecs import (
 )
 from streamseg.sinks.containers import Container, container_for
 from streamseg.sinks.files import OutputFile
-from streamseg.sinks.hardware import in_hardware
+from streamseg.sinks.hardware import NVENC, in_hardware, refusal_on_card
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format, lost_range
 from streamseg.sinks.streaming import streamed
@@ -84,6 +84,7 @@ class MediaSink(Sink):
         self._leave_out(lambda encoding: chosen_encoder(encoding, spec, extension))
         self._asked = chosen_encoder(self._encoding, spec, extension)
         self._target, self._address = target, address
+        self.takes_card = self._asked is not None and self._asked.name in NVENC
         self._container: OutputContainer | None = None
         self._pipe: PipeWriter | None = None
 
@@ -146,13 +147,21 @@ class MediaSink(Sink):
             raise
         self._close_container()
         self._sum_up()
+        self._let_go()
         self._target.commit()
 
     def abort(self) -> None:
         """Drop the unfinished file."""
         self._target.discard()  # before the trailer is written for nothing; not every system can
         self._close_container()
+        self._let_go()
         self._target.discard()
+
+    def _let_go(self) -> None:
+        """Of the encoder, where pictures lay on the card: it knows addresses there that will be freed."""
+        if self.takes_card:
+            for name in ("_video", "_tracks"):
+                vars(self).pop(name, None)
 
     def _video_track(self, video: VideoFormat, first: Frame) -> VideoTrack:
         encoder, format_name = self._choose(first.picture)
@@ -160,7 +169,21 @@ class MediaSink(Sink):
             encoder = streamed(encoder, first.size, video.rate, asked=self._encoding.bitrate)
         convert = Conversion(first.picture, format_name, encoder.name, tagging=self._spec.tagging)
         self.notes += lost_range(first.picture, format_name, self._spec.format, encoder.name)
-        return VideoTrack(self._spec, encoder, convert, video, first, sound=sound_begins(self._source))
+        track = VideoTrack(self._spec, encoder, convert, video, first, sound=sound_begins(self._source))
+        if self.takes_card:
+            track.on_card = self.takes_card = self._stays(track, encoder, first)
+        return track
+
+    def _stays(self, track: VideoTrack, encoder: Encoder, first: Frame) -> bool:
+        """Whether pictures like `first` are encoded on the card; a note where FFmpeg refuses."""
+        refused = first.brought
+        if track.fits(first.native):
+            refused = refusal_on_card(encoder, first.native)
+            if refused is None:
+                return True
+        if refused:
+            self.notes.append(f"pictures come down from the card to be encoded: {refused}")
+        return False
 
     def _choose(self, first: av.VideoFrame) -> tuple[Encoder, str]:
         """The encoder and pixel format for frames like `first`; UsageError if it loses alpha or class ids."""

@@ -12,7 +12,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from streamseg.colour import BT601, BT709, FULL, LIMITED, RGB, UNSPECIFIED, Tags, reading, reading_of, tags_of
 from streamseg.grey import readable
 from streamseg.hdr import NAMES
-from streamseg.pictures import Shape, alpha_of, shape
+from streamseg.pictures import Shape, alpha_of, layout, shape
 
 _EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
@@ -122,13 +122,19 @@ class Conversion:
         self._interpolation = interpolation
         self._reformatter = VideoReformatter()
 
-    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """Return `picture` in the target format; itself, if nothing is to be done."""
+    def keeps(self, picture: av.VideoFrame) -> bool:
+        """Whether nothing is to be done to a picture, in memory or on a card."""
         before, after = reading_of(picture), reading(self.colour, self._pixels, picture.height)
         kept = shape(self.format)
-        keeps = kept.rgb or before == after or (kept.grey and before.full == after.full)
-        if picture.format.name == self.format and keeps:
+        same = kept.rgb or before == after or (kept.grey and before.full == after.full)
+        return same and layout(picture).name == self.format
+
+    def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Return `picture` in the target format; itself, if nothing is to be done."""
+        if self.keeps(picture):
             return picture
+        before, after = reading_of(picture), reading(self.colour, self._pixels, picture.height)
+        kept = shape(self.format)
         result = self._reformatter.reformat(
             readable(picture, before),
             format=self.format,

@@ -14,10 +14,12 @@ from av.video.stream import VideoStream
 from streamseg.colour import LIMITED, Tags
 from streamseg.errors import SinkError, reason
 from streamseg.frame import Frame, VideoFormat
+from streamseg.pictures import on_card
 from streamseg.sinks.clock import Clock, retimed, shift
 from streamseg.sinks.codecs import Encoder, needs_hardware
 from streamseg.sinks.containers import Container
 from streamseg.sinks.geometry import Conform, pad, padded_size, square_size
+from streamseg.sinks.hardware import on_card_encoding
 
 QP_TO_LAMBDA = 118
 """libavcodec's unit of constant quality, per step of the quantiser."""
@@ -55,6 +57,9 @@ class Converter(Protocol):
     def __call__(self, picture: av.VideoFrame) -> av.VideoFrame:
         """Return `picture` in that format, timing kept."""
 
+    def keeps(self, picture: av.VideoFrame) -> bool:
+        """Whether that is the picture itself."""
+
 
 class VideoTrack:
     """Encodes frames like the first into one stream of a container. Life: `open`, `write` often, `finish`."""
@@ -73,6 +78,8 @@ class VideoTrack:
         self.pts_exact = True
         self.frames = 0
         """Frames encoded so far."""
+        self.on_card = False
+        """Set before `open`: the encoder takes pictures on the card, those in memory are taken up."""
         self._spec, self._encoder, self._convert = spec, encoder, convert
         self._rate = Fraction(video.rate or 0).limit_denominator(1001) or _FALLBACK_RATE
         coarse = spec.constant_rate or encoder.name in _COUNTS_FRAMES
@@ -145,7 +152,9 @@ class VideoTrack:
         if self._encoder.name == "libx264" and self._convert.colour == Tags(range=LIMITED):
             options |= _X264_SAYS_RANGE
         self._container = container
-        self.stream = cast(VideoStream, container.add_stream(self._encoder.name, self._rate, options))
+        hwaccel = on_card_encoding() if self.on_card else None
+        added = container.add_stream(self._encoder.name, self._rate, options, hwaccel)
+        self.stream = cast(VideoStream, added)
         self._set_up()
         try:
             self.stream.codec_context.open(strict=False)
@@ -159,8 +168,8 @@ class VideoTrack:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame and mux what the encoder gives. Raises FFmpegError."""
-        picture = pad(self._convert(self._conform(frame.picture)), self._size)
-        length = (frame.picture.duration or 0) * Fraction(frame.picture.time_base or 0)
+        picture = self._input(frame)
+        length = (frame.native.duration or 0) * Fraction(frame.native.time_base or 0)
         self._last = self.clock(frame.time, self._last)
         self._note_rounding(frame.time, self._last * self.clock.tick)
         self._end = self._last * self.clock.tick + length
@@ -171,6 +180,11 @@ class VideoTrack:
             packets = self.stream.encode(picture)
         self._mux(packets)
 
+    def fits(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture on the card is what the encoder gets, as it lies there."""
+        same = (picture.width, picture.height) == self._conform.size == self._size
+        return on_card(picture) and same and self._convert.keeps(picture)
+
     def finish(self) -> None:
         """Flush the encoder. Raises FFmpegError."""
         packets = self.stream.encode(None)
@@ -180,6 +194,11 @@ class VideoTrack:
         self._lengthen(packets)
         self._mux(packets)
         self.pts_exact = self.pts_exact and not self._expected
+
+    def _input(self, frame: Frame) -> av.VideoFrame:
+        if self.on_card and self.fits(frame.native):
+            return frame.native
+        return pad(self._convert(self._conform(frame.picture)), self._size)
 
     def _set_up(self) -> None:
         context, colour = self.stream.codec_context, self._convert.colour

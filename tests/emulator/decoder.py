@@ -89,3 +89,30 @@ class CardContext:
         deep = picture.format.components[0].bits > 8
         made = picture.reformat(format="p010le" if deep else "nv12")
         return DecodedPicture(self._card, with_timing_of(picture, made))
+
+
+class CardPicture:
+    """A picture that FFmpeg was lent on the emulated card."""
+
+    def __init__(self, card: Card, picture: av.VideoFrame) -> None:
+        """`picture`: of the card's memory."""
+        self._card, self._lent = card, picture
+        self.format = SimpleNamespace(name="cuda", components=(), is_rgb=False, has_palette=False)
+        self.sw_format = picture.format
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._lent, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("_card", "_lent", "format", "sw_format"):
+            object.__setattr__(self, name, value)
+        else:
+            setattr(self._lent, name, value)
+
+    def reformat(self, *, format: str) -> av.VideoFrame:
+        """Bring it down."""
+        self._card.fetched += 1
+        if self._card.dead:
+            raise av.ExternalError(542398533, "Generic error in an external library")
+        planar = self._lent.reformat(format=planar_kin(format))
+        return planar.reformat(format=format)

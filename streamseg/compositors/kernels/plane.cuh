@@ -41,7 +41,7 @@ __device__ inline int sample(const Component &c, int x, int y) {
 
 __device__ inline void store(const Component &c, int x, int y, int code) {
     if (c.wide) {
-        *(u16 *)at(c, x, y) = (u16)code;
+        *(u16 *)at(c, x, y) = (u16)(code << c.shift);
     } else {
         *at(c, x, y) = (u8)code;
     }
