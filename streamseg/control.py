@@ -186,6 +186,7 @@ class Control:
 
     def close(self) -> None:
         """Close what was opened for changes; after the run, before what was given to it is closed."""
+        self.end()  # a run that failed has not come to it
         for job in self._jobs:
             with suppress(StreamsegError):  # its asker has been told
                 job.result()

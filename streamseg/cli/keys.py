@@ -65,7 +65,7 @@ class Keys:
         for sink in sinks:
             if hasattr(sink, "on_key"):
                 sink.on_key = lambda key, window=sink: self.press(key, window)
-                sink.keys = HELP  # type: ignore[attr-defined]  # what has keys has a help
+                sink.keys = HELP
 
     def press(self, key: str, window: Sink) -> None:
         """Do what a key asks for. What does not work is told, and the run goes on as it was."""

@@ -87,7 +87,7 @@ def let_speak(sinks: Sequence[Sink]) -> None:
     """Have sinks say where they are that nobody could come to otherwise."""
     for sink in sinks:
         if getattr(sink, "has_token", False):
-            sink.say = say  # type: ignore[attr-defined]  # what has a token says it
+            sink.say = say
 
 
 @click.pass_context

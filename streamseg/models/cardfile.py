@@ -66,7 +66,7 @@ def _line(field: Field[Any], value: object) -> str:
 def _parsed(kind: type[T], table: dict[str, Any], prefix: str) -> T:
     """Return a dataclass made of a TOML table. Raises CardError with the whole dotted key."""
     hints = get_type_hints(kind)
-    known = {field.name: field for field in fields(kind) if field.name != "path"}  # type: ignore[arg-type]
+    known = {field.name: field for field in fields(kind) if field.name != "path"}  # type: ignore[arg-type]  # a dataclass
     for key in table.keys() - known.keys():
         raise CardError(prefix + key, table[key], "one of the keys " + ", ".join(known))
     for key, field in known.items():
@@ -84,7 +84,7 @@ def _value(hint: Any, found: Any, key: str) -> Any:
     if is_dataclass(hint):
         if not isinstance(found, dict):
             raise CardError(key, found, f"a table [{key}]")
-        return _parsed(hint, found, key + ".")  # type: ignore[arg-type]
+        return _parsed(hint, found, key + ".")  # type: ignore[arg-type]  # seen above
     if get_origin(hint) is tuple:
         if not isinstance(found, list):
             raise CardError(key, found, _described(hint))

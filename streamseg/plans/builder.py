@@ -136,7 +136,7 @@ def _hinted(error: str) -> str:
 def _monitor(trt: Any, watch: Watch) -> Any:
     """Return a progress monitor: phases lie within phases, each in a step of the one around it."""
 
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # its base has no stubs
         def __init__(self) -> None:
             super().__init__()
             self.interrupt: BaseException | None = None

@@ -139,7 +139,7 @@ def listener(trt: Any, hear: Hear = lambda _line: None) -> Any:
     """Return a logger that remembers the last error. The class needs TensorRT's own as its base."""
     errors = (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR)
 
-    class Log(trt.ILogger):  # type: ignore[misc]
+    class Log(trt.ILogger):  # type: ignore[misc]  # its base has no stubs
         def __init__(self) -> None:
             super().__init__()
             self.error = "it does not say why"

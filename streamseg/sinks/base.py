@@ -97,6 +97,12 @@ class Sink(ABC):
     """The run shall end: what has been begun is finished, unless somebody keeps it from that."""
     notes: list[str]
     """One line each: what had to be left out or changed."""
+    on_key: Callable[[str], None] | None
+    """Only of those with a keyboard: called with each key pressed, as a character."""
+    keys: Sequence[tuple[str, str]]
+    """Only of those, too: keys and what they do, for the help."""
+    say: Callable[[str], None]
+    """Only of those that are served somewhere: told where, token included."""
 
     def ready(self, video: VideoFormat, control: Control | None = None) -> None:  # noqa: B027
         """Begin with what is known before any frame has been segmented; raises SinkError. Most sinks wait for

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from math import lcm
 
 import av
 
+from streamseg.frame import Tracks
 from streamseg.sinks.containers import Container
 
 
@@ -49,3 +51,10 @@ def retimed(picture: av.VideoFrame, pts: int, time_base: Fraction, duration: int
         picture.pts, picture.duration = before[0], before[2]
         if before[1] is not None:
             picture.time_base = before[1]
+
+
+def common_timescale(clock: Clock, tracks: Tracks) -> int:
+    """Ticks per second in which picture and sound can both start exactly; edit lists count in them."""
+    picture = clock.tick.denominator
+    together = lcm(picture, *(Fraction(each.time_base or 1).denominator for each in tracks.streams))
+    return together if together < 2**31 else picture

@@ -26,7 +26,8 @@ from streamseg.frame import Frame
 from streamseg.sinks.address import told
 from streamseg.sinks.base import Destination
 from streamseg.sinks.containers import CONTAINERS, H264, KEYFRAME_SECONDS, Container
-from streamseg.sinks.media import Direct, MediaSink
+from streamseg.sinks.files import Direct
+from streamseg.sinks.media import MediaSink
 
 _MPEGTS = replace(
     CONTAINERS[".ts"],

@@ -8,9 +8,30 @@ import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from streamseg.errors import SinkError, StreamsegError, UsageError, reason
 from streamseg.sinks.base import Destination
+
+
+class Target(Protocol):
+    """Where the container's bytes go, and what to do when they are complete or given up."""
+
+    def commit(self) -> None:
+        """They are complete."""
+
+    def discard(self) -> None:
+        """They are given up."""
+
+
+class Direct:
+    """A pipe or a network address: what is written is gone."""
+
+    def commit(self) -> None:
+        """Nothing to rename."""
+
+    def discard(self) -> None:
+        """Nothing to remove."""
 
 
 def check_target(path: Path, *, overwrite: bool, inputs: Sequence[str]) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
-from math import lcm
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -17,6 +16,7 @@ from streamseg.errors import SinkClosed, SinkError, UsageError, reason, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.pictures import shape
 from streamseg.sinks.base import Destination, Encoding, Sink
+from streamseg.sinks.clock import common_timescale
 from streamseg.sinks.codecs import (
     Encoder,
     chosen_encoder,
@@ -26,7 +26,7 @@ from streamseg.sinks.codecs import (
     usable,
 )
 from streamseg.sinks.containers import Container, container_for
-from streamseg.sinks.files import OutputFile
+from streamseg.sinks.files import OutputFile, Target
 from streamseg.sinks.hardware import NVENC, in_hardware, refusal_on_card
 from streamseg.sinks.pipes import AT_ONCE, PipeWriter, writer_to
 from streamseg.sinks.pixels import Conversion, best_format, lost_range
@@ -39,26 +39,6 @@ _MUXER_METADATA = frozenset({"major_brand", "minor_version", "compatible_brands"
 
 _NOTICEABLE_MS = 45
 """How far apart picture and sound may be before somebody sees it (ITU-R BT.1359)."""
-
-
-class Target(Protocol):
-    """Where the container's bytes go, and what to do when they are complete or given up."""
-
-    def commit(self) -> None:
-        """They are complete."""
-
-    def discard(self) -> None:
-        """They are given up."""
-
-
-class Direct:
-    """A pipe or a network address: what is written is gone."""
-
-    def commit(self) -> None:
-        """Nothing to rename."""
-
-    def discard(self) -> None:
-        """Nothing to remove."""
 
 
 class MediaSink(Sink):
@@ -222,7 +202,7 @@ class MediaSink(Sink):
     def _open(self, tracks: Tracks) -> None:
         options = dict(self._spec.options)
         if self._spec.iso:
-            options["movie_timescale"] = str(_common_timescale(self._video, tracks))
+            options["movie_timescale"] = str(common_timescale(self._video.clock, tracks))
         self._container = container = self._muxer(options)
         container.metadata.update(
             {key: clean(text) for key, text in tracks.metadata.items() if key.lower() not in _MUXER_METADATA}
@@ -302,10 +282,3 @@ class MediaSink(Sink):
             if self._spec.iso and isinstance(error, av.PatchWelcomeError):  # 2^31 ticks
                 why = f"its pictures pause longer than {self._extension!r} can hold; use .mkv"
             raise SinkError(f"cannot write {self.uri!r}: {why}") from error
-
-
-def _common_timescale(video: VideoTrack, tracks: Tracks) -> int:
-    """Ticks per second in which picture and sound can both start exactly; edit lists count in them."""
-    picture = video.clock.tick.denominator
-    together = lcm(picture, *(Fraction(each.time_base or 1).denominator for each in tracks.streams))
-    return together if together < 2**31 else picture

@@ -7,7 +7,8 @@ import sys
 from streamseg.errors import SinkError, UsageError
 from streamseg.sinks.base import Destination
 from streamseg.sinks.containers import CONTAINERS
-from streamseg.sinks.media import Direct, MediaSink
+from streamseg.sinks.files import Direct
+from streamseg.sinks.media import MediaSink
 
 
 class StdoutSink(MediaSink):
