@@ -96,6 +96,16 @@ def test_frames_have_the_drivers_time() -> None:
     assert all(frame.picture.format.name == "bgr24" for frame in frames)
 
 
+def test_frames_of_one_moment_are_a_millisecond_apart() -> None:
+    """Files that count milliseconds would have both at one time."""
+    webcam = Webcam(backend="V4L2")
+    taken = 1000 * (time.monotonic() - 0.5)
+    webcam.stamps = [taken + 40.0002, taken + 40.0001, taken + 40, taken]
+    with plugged(webcam) as source:
+        pts = [frame.picture.pts for frame in islice(source, 4)]
+    assert pts == [0, pytest.approx(40_000, abs=1), pts[1] + 1000, pts[1] + 2000]
+
+
 @pytest.mark.parametrize(
     ("backend", "stamp"), [("V4L2", 0.0), ("V4L2", 1234.5), ("V4L2", 1e12), ("MSMF", None)]
 )

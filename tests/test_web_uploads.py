@@ -143,6 +143,7 @@ def test_the_end_does_not_wait_for_a_decoder(monkeypatch: pytest.MonkeyPatch, tm
 def test_decoding_ends_when_it_takes_too_long(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A decoder that is kept busy is ended."""
     monkeypatch.setattr(decoding, "_SECONDS", 0.01)
+    monkeypatch.setattr(decoding, "_COMMAND", (sys.executable, "-c", "import time; time.sleep(60)"))
     with pytest.raises(decoding.UsageError, match="took longer than"):
         decoded(still(tmp_path / "a.png").read_bytes())
 

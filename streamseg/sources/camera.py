@@ -21,6 +21,9 @@ from streamseg.sources.timing import wait_until
 from streamseg.sources.uris import READ_TIMEOUT
 
 _TICKS = Fraction(1, 1_000_000)
+_APART = 1000
+"""Ticks from frame to frame at least, or files that count milliseconds would have two at one time: the last
+black frame and the first of a camera that is back."""
 _USUAL_RATE = 30
 _STARTING = 30.0
 """Seconds a camera may take to its first frame: some wake up slowly."""
@@ -68,7 +71,7 @@ class CameraSource(Source):
         self._camera = find_camera(uri)
         self._twins = twins(self._camera)
         self._zero: float | None = None
-        self._last = -1
+        self._last = -_APART
         self._losses, self._note, self._attempts = 0, "", 0
         self._left: list[Feed[Shot]] = []
         device = self._opened()
@@ -93,7 +96,7 @@ class CameraSource(Source):
 
     def __iter__(self) -> Iterator[Frame]:
         if self.live:  # by now the first frame is old, and there is a newer one
-            self._zero, self._last = None, -1
+            self._zero, self._last = None, -_APART
         for frame in chain([] if self.live else [self._first], self._frames()):
             if self.duration is not None and frame.time >= Fraction(str(self.duration)):
                 return
@@ -179,7 +182,7 @@ class CameraSource(Source):
     def _frame(self, shot: Shot) -> Frame:
         picture, captured = shot.picture, shot.captured
         self._zero = captured if self._zero is None else self._zero
-        self._last = max(self._last + 1, round((captured - self._zero) / _TICKS))
+        self._last = max(self._last + _APART, round((captured - self._zero) / _TICKS))
         picture.pts, picture.time_base = self._last, _TICKS
         self._like = picture
         return Frame(picture, captured)
