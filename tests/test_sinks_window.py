@@ -38,7 +38,8 @@ from fractions import Fraction
 from streamseg.errors import SinkClosed
 from streamseg.frame import Tracks, VideoFormat
 from streamseg.sinks import open_sink
-from tests.clips import TICKS
+from tests.clips import TICKS, gradient
+import av
 from tests.sinking import made_frames
 
 def xdotool(*words):
@@ -88,6 +89,11 @@ def close_button(number):
     x11.XFlush(display)
 
 frames = made_frames([0, 3000], size=(320, 120))
+for index, frame in enumerate(frames):
+    # bright everywhere: a window not painted yet is black
+    bright = av.VideoFrame.from_ndarray(255 - gradient(320, 120, index) // 2, format="rgb24")
+    bright.pts, bright.time_base = frame.picture.pts, TICKS
+    frame.native = bright.reformat(format="yuv420p")
 sink = open_sink(sys.argv[1] if len(sys.argv) > 1 else "window")
 sink.keys = [("x", "nothing at all")]
 keys = []
@@ -291,7 +297,6 @@ def test_a_window_that_never_opened_is_closed_without_a_word(monkeypatch: pytest
     sink.abort()
 
 
-@pytest.mark.slow  # passes alone; in the whole suite, in parallel, it failed: not understood yet
 @needs_screen
 @needs_keys
 def test_h_shows_the_keys_on_the_screen_only(screen: str) -> None:
@@ -310,7 +315,6 @@ sink.close()
     assert viewer(screen, script) == ["True []"]
 
 
-@pytest.mark.slow  # passes alone; in the whole suite, in parallel, it failed: not understood yet
 @needs_screen
 def test_a_note_is_shown_for_a_moment(screen: str) -> None:
     """A line of text appears at the lower right while no frame comes, and goes by itself."""
@@ -342,8 +346,8 @@ left = int(place()[0].split(",")[0])
 print(800 < left < 1600 - 640)
 press("f")
 wait(lambda: place() == ["800,0", "800x600"])
-wait(lambda: at(1200, 100) == (0, 0, 0) == at(1200, 500))
-print(at(810, 300) != (0, 0, 0), at(1590, 300) != (0, 0, 0))
+wait(lambda: at(1200, 100) == (0, 0, 0) == at(1200, 500) and min(*at(810, 300), *at(1590, 300)) > 0)
+print("drawn")
 press("f")
 wait(lambda: place()[1] == "640x120")
 press("q")
@@ -353,7 +357,7 @@ except SinkClosed as error:
     print(error)
 sink.close()
 """
-    assert viewer(two_monitors, script, "window:2") == ["True", "True True", "the viewer quit"]
+    assert viewer(two_monitors, script, "window:2") == ["True", "drawn", "the viewer quit"]
 
 
 @needs_screen
@@ -373,11 +377,11 @@ def test_a_window_is_drawn_at_the_size_it_has(screen: str) -> None:
     script = """
 wait(window)
 xdotool("windowsize", "--sync", window()[0], "640", "400")
-wait(lambda: at(320, 10) == (0, 0, 0) == at(320, 390))
-print(at(320, 200) != (0, 0, 0), at(2, 200) != (0, 0, 0))
+wait(lambda: at(320, 10) == (0, 0, 0) == at(320, 390) and min(*at(320, 200), *at(2, 200)) > 0)
+print("drawn")
 sink.close()
 """
-    assert viewer(screen, script) == ["True True"]
+    assert viewer(screen, script) == ["drawn"]
 
 
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "gray", "rgb24", "yuv420p10le", "nv12", "rgba"])

@@ -20,6 +20,7 @@ from streamseg.sinks.codecs import Encoder, needs_hardware
 from streamseg.sinks.containers import Container
 from streamseg.sinks.geometry import Conform, pad, padded_size, square_size
 from streamseg.sinks.hardware import on_card_encoding
+from streamseg.sinks.schedule import schedule_kept
 
 QP_TO_LAMBDA = 118
 """libavcodec's unit of constant quality, per step of the quantiser."""
@@ -157,7 +158,8 @@ class VideoTrack:
         self.stream = cast(VideoStream, added)
         self._set_up()
         try:
-            self.stream.codec_context.open(strict=False)
+            with schedule_kept():
+                self.stream.codec_context.open(strict=False)
         except (av.FFmpegError, ValueError) as error:
             refused = f"refuses {self._size[0]}x{self._size[1]} {self._convert.format}"
             if needs_hardware(self._encoder.name):
