@@ -267,9 +267,19 @@ def test_a_file_is_sent_at_its_own_speed(talk: Path) -> None:
 def test_a_refused_connection_ends_the_only_stream_at_once(talk: Path) -> None:
     """The first connection is no outage."""
     with pytest.raises(
-        SinkError, match=r"^cannot write 'rtmp://127.0.0.1:\d+/live/\*\*\*': connection refused"
+        SinkError,
+        match=r"^cannot write 'rtmp://127.0.0.1:\d+/live/\*\*\*': connection refused; start the server",
     ):
         broadcast(talk, stream_to(f"rtmp://127.0.0.1:{free_port()}/live/private-key"))
+
+
+@pytest.mark.parametrize(
+    "uri", ["rtmp://{}/a/b", "rtsp://{}/a", "tcp://{}:9", "udp://{}:9", "http://{}/a.ts"]
+)
+def test_a_host_that_is_not_known_is_named(talk: Path, uri: str) -> None:
+    """FFmpeg tells an input/output error."""
+    with pytest.raises(SinkError, match=r": there is no host 'no..host'; check the address and the link$"):
+        broadcast(talk, stream_to(uri.format("no..host")))
 
 
 @pytest.mark.slow

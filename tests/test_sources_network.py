@@ -44,6 +44,10 @@ def test_missing_address_is_answered_without_password(tmp_path: Path) -> None:
             "rtsp://user:secret@127.0.0.1:9/a",
             r"cannot open 'rtsp://\*\*\*@127.0.0.1:9/a': connection refused; check the",
         ),
+        ("rtmp://no..host/a", r"^cannot open 'rtmp://no..host/a': there is no host 'no..host'; check the"),
+        ("http://no..host/a", "there is no host 'no..host'"),
+        ("udp://no..host:9", "there is no host 'no..host'"),
+        ("rtsp://no..host/a", "there is no host 'no..host'"),
     ],
 )
 def test_unreachable_addresses(uri: str, message: str) -> None:

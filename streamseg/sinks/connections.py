@@ -23,6 +23,7 @@ from av.container import OutputContainer
 
 from streamseg.errors import SinkError
 from streamseg.frame import Frame
+from streamseg.hosts import REFUSED, unknown_host
 from streamseg.sinks.address import told
 from streamseg.sinks.base import Destination
 from streamseg.sinks.containers import CONTAINERS, H264, KEYFRAME_SECONDS, Container
@@ -132,8 +133,11 @@ class Connection(MediaSink):
             return "the server closed the connection"
         if isinstance(cause, PermissionError):  # "not permitted" would be for somebody on this machine
             return "the server refused the stream; perhaps somebody sends one there already"
+        if isinstance(cause, ConnectionRefusedError):
+            return REFUSED
         if isinstance(cause, OSError) and cause.errno == errno.EIO:
-            return "the server refused the stream or broke off"
+            refused = "the server refused the stream or broke off; check the address and what the server says"
+            return unknown_host(self._address) or refused
         return None
 
 
@@ -185,8 +189,9 @@ class Rtmp(Fifo):
 
     def _meaning(self, cause: BaseException | None) -> str | None:
         why = super()._meaning(cause)
-        secure = self._address.lower().startswith("rtmps:") and "refused" in (why or "")
-        return f"{why}, or its certificate is not trusted" if secure else why
+        if why is not None and self._address.lower().startswith("rtmps:"):
+            why = why.replace("broke off", "broke off, or its certificate is not trusted")
+        return why
 
     def _target_options(self) -> Mapping[str, str]:
         authorities = _authorities() if self._address.lower().startswith("rtmps:") else None

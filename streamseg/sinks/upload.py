@@ -11,6 +11,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from streamseg.errors import reason
+from streamseg.hosts import REFUSED, unknown_host
 
 _REFUSAL = 1.0
 """Seconds in which a server may refuse before the body is sent; those that know of no such question say
@@ -144,7 +145,12 @@ class Upload:
 def _connected(url: SplitResult, timeout: float) -> socket.socket:
     host = url.hostname or ""
     secure = url.scheme.lower() == "https"
-    connection = socket.create_connection((host, url.port or (443 if secure else 80)), timeout)
+    try:
+        connection = socket.create_connection((host, url.port or (443 if secure else 80)), timeout)
+    except (socket.gaierror, UnicodeError) as error:
+        raise ConnectionError(unknown_host(url.geturl()) or reason(error)) from error
+    except ConnectionRefusedError as error:
+        raise ConnectionError(REFUSED) from error
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
     if not secure:
         return connection

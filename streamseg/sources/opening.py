@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 
 from streamseg.errors import SourceError, reason, redacted
+from streamseg.hosts import unknown_host
 from streamseg.sources import diagnosis
 from streamseg.sources.uris import check_port
 
@@ -40,7 +42,7 @@ def open_container(uri: str, path: Path | None, accel: HWAccel | None, read_time
     try:
         return _read_with_av(uri, options=options, timeout=(OPEN_TIMEOUT, read_timeout), hwaccel=accel)
     except (av.FFmpegError, OSError, ValueError) as error:
-        why = _network_reason(error, in_time=time.monotonic() < end)
+        why = _network_reason(uri, error, in_time=time.monotonic() < end)
         if isinstance(error, av.InvalidDataError) and uri.partition("?")[0].lower().endswith(".m3u8"):
             why = "none of the segments its playlist names can be read; check that they are on the server"
         raise SourceError(f"cannot open {redacted(uri)!r}: {why}") from error
@@ -78,9 +80,10 @@ def _read_with_av(name: str, **options: Any) -> InputContainer:
     return container
 
 
-def _network_reason(error: BaseException, *, in_time: bool) -> str:
+def _network_reason(uri: str, error: BaseException, *, in_time: bool) -> str:
     if isinstance(error, av.ProtocolNotFoundError):
         return "this FFmpeg does not know the protocol; use http, https, rtsp, rtmp, udp or tcp"
     if isinstance(error, av.ExitError) or not in_time:  # RTSP calls an answer that was cut off invalid
         return f"nothing came for {OPEN_TIMEOUT:.0f} s; check the address and the link"
-    return f"{reason(error)}; check the address and the link"
+    unknown = unknown_host(uri) if isinstance(error, OSError) and error.errno == errno.EIO else None
+    return unknown or f"{reason(error)}; check the address and the link"
