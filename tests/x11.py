@@ -6,16 +6,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 
 class Xvfb:
-    """A virtual X display of 320x240, on a number the server itself finds free."""
+    """A virtual X display, on a number the server itself finds free."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: str = "320x240") -> None:
         reading, writing = os.pipe()
-        screen = "-screen", "0", "320x240x24"
+        screen = "-screen", "0", f"{size}x24"
         command = ["Xvfb", "-displayfd", str(writing), *screen, "-nolisten", "tcp", "-noreset"]
         self._server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
         os.close(writing)
@@ -26,6 +27,16 @@ class Xvfb:
         """End it; a second time does nothing."""
         self._server.terminate()
         self._server.wait()
+
+
+@contextmanager
+def virtual_screen(size: str) -> Iterator[str]:
+    """A virtual screen of its own: DISPLAY's value."""
+    server = Xvfb(size)
+    try:
+        yield server.display
+    finally:
+        server.stop()
 
 
 @pytest.fixture(scope="module")
