@@ -33,7 +33,9 @@ class FanOut:
 
     def __init__(self, sinks: Sequence[Sink], stats: Stats, *, live: bool = False) -> None:
         several = len(sinks) > 1
-        self._apart = [Apart(sink, leaky=live or (several and sink.realtime)) for sink in sinks if sink.apart]
+        self._apart = [
+            Apart(sink, leaky=live or (several and sink.realtime), holds=live) for sink in sinks if sink.apart
+        ]
         apart = iter(self._apart)
         self._open = [next(apart) if sink.apart else sink for sink in sinks]
         self._stats = stats
@@ -45,6 +47,11 @@ class FanOut:
     def paces(self) -> bool:
         """Some sink shows frames to a person."""
         return any(sink.paces for sink in self._open)
+
+    @property
+    def attended(self) -> bool:
+        """Some sink has something to do while no frame comes."""
+        return self.paces or any(sink.holds for sink in self._apart)
 
     @property
     def takes_card(self) -> bool:
@@ -69,8 +76,7 @@ class FanOut:
 
     def idle(self) -> None:
         """Let the sinks breathe while nothing is written."""
-        for sink in self._open:
-            sink.idle()
+        self._each(lambda sink: sink.idle())
 
     def ready(self, source: Source, control: Control) -> None:
         """Let the sinks begin that do not wait for a finished frame; a second call changes nothing."""
@@ -85,7 +91,7 @@ class FanOut:
         One that comes again goes only to those who show it to a person, and is not counted.
         """
         if frame.again:
-            self._each(lambda sink: sink.write(frame) if sink.paces else None)
+            self._each(lambda sink: sink.repaint(frame))
             return
         if not self._started:
             self._started = True

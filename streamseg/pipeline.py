@@ -66,7 +66,7 @@ def run(
         frames = stages.prefetch(captured(source, outputs, control, stats), name="capture", leaky=live)
         found = stages.prefetch(segmented(frames, control, stats), name="engine", leaky=live)
         painted = composited(found, control, stats)
-        watched = idle if outputs.paces else None
+        watched = idle if outputs.attended else None
         finished = stages.prefetch(painted, name="effect", leaky=live, idle=watched)
         due = paced(
             finished, control, idle, wait=outputs.by_the_clock and not live, miss=lambda: outputs.miss(source)

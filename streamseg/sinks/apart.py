@@ -11,6 +11,7 @@ from streamseg.errors import SinkError
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.handoff import Worker
 from streamseg.sinks.base import Sink
+from streamseg.sinks.holding import Holding
 from streamseg.sources.upright import Chain
 
 if TYPE_CHECKING:
@@ -42,24 +43,30 @@ class Apart(Sink):
 
     When `leaky`, frames the sink has no time for are dropped, the oldest first; their sound is not. Otherwise
     they wait. What the sink raises is raised by the next call; what it has to tell, it tells itself.
+
+    With `holds`, for live sources, the last frame comes again while no other does; the frames of that time
+    are dropped if they come late.
     """
 
     stuck = False
     """The sink has not ended though it was waited for: its thread is left behind."""
 
-    def __init__(self, sink: Sink, *, leaky: bool, patience: float = _PATIENCE) -> None:
+    def __init__(self, sink: Sink, *, leaky: bool, holds: bool = False, patience: float = _PATIENCE) -> None:
         self.uri, self.realtime = sink.uri, sink.realtime
         self._sink = sink
         self._leaky = leaky
+        self.holds = holds
         self._patience = patience
         self._packets: list[av.Packet[Any]] = []
         self._share = Chain((("null", None),))
         self._started = self._begun = self._aborted = False
+        self._late = 0
         sink.waits = not leaky
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:  # noqa: ARG002  (it may be dropped)
         """Begin the thread; the sink starts there, with the first frame that comes to it."""
         self._video, self._tracks = video, tracks
+        self._holding = Holding(video.rate)
         self._worker = Worker(
             self._deliver, self._end, name="sink", depth=DEPTH, leaky=self._leaky, merge=merged
         )
@@ -72,7 +79,22 @@ class Apart(Sink):
     def write(self, frame: Frame) -> None:
         """Pass a frame on. Encoders set a picture's times as they need them: this one gets a picture of its
         own, of the same pixels."""
-        self._put(frame.with_picture(self._share(frame.picture)))
+        if not self.holds or self._holding.took(frame):
+            self._put(frame.with_picture(self._share(frame.picture)))
+        else:
+            self._late += 1
+
+    def repaint(self, frame: Frame) -> None:
+        """Hold this picture from now on."""
+        if self._started:
+            self._holding.replace(frame)
+
+    def idle(self) -> None:
+        """Pass the last frame on again where nothing else has come for a while."""
+        if self.holds and self._started:
+            held = self._holding.due()
+            if held is not None:
+                self._put(held)
 
     def interrupt(self) -> None:
         """Ask the sink to end soon."""
@@ -111,7 +133,11 @@ class Apart(Sink):
         try:
             self.stuck = not self._worker.finish(_HURRY if self.interrupted else self._patience)
         finally:
-            self._sink.dropped += self._worker.dropped
+            self._sink.dropped += self._worker.dropped + self._late
+            if self._holding.held:
+                self._sink.notes.append(
+                    f"the last frame was sent again while the source was silent: {self._holding.held} times"
+                )
             if self._sink.dropped:
                 self._sink.notes.append(
                     f"frames not sent, for want of time or a connection: {self._sink.dropped}"

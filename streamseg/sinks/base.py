@@ -116,6 +116,11 @@ class Sink(ABC):
     def write(self, frame: Frame) -> None:
         """Take one frame; raise SinkError when it cannot be kept, SinkClosed when the viewer has left."""
 
+    def repaint(self, frame: Frame) -> None:
+        """Take a frame that was there before, and looks different now: for those who show it to a person."""
+        if self.paces:
+            self.write(frame)
+
     def copy(self, packets: Sequence[av.Packet[Any]]) -> None:  # noqa: B027  (most sinks have no use for sound)
         """Take packets of the other tracks, in their time order, before the frame they were read before."""
 

@@ -1,0 +1,59 @@
+"""What viewers of a stream get while its source is silent: the last finished frame again, at later times."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+
+from streamseg.frame import Frame
+from streamseg.sources.upright import Chain
+
+SILENCE = 1.0
+"""Seconds without a frame after which the last one comes again: a network may be late by less."""
+
+_RATE = Fraction(25)
+_FASTEST = 60
+"""Frames a second; a header that says more means its clock."""
+
+
+class Holding:
+    """Remembers the last frame of a live source. Used by one thread."""
+
+    def __init__(self, rate: Fraction | None) -> None:
+        """`rate`: nominal frames a second, as far as it is known."""
+        self._step = float(1 / (rate if rate and 1 <= rate <= _FASTEST else _RATE))
+        self._share = Chain((("null", None),))
+        self._last: Frame | None = None
+        self._came = self._due = 0.0
+        self._reached: Fraction | None = None
+        self.held = 0
+        """Frames that were made here."""
+
+    def took(self, frame: Frame) -> bool:
+        """Remember a frame that has come; tell whether it is later than those made here meanwhile."""
+        if self._reached is not None and frame.time <= self._reached:
+            return False
+        self._last, self._reached = frame, None
+        self._came = time.monotonic()
+        self._due = self._came + SILENCE
+        return True
+
+    def replace(self, frame: Frame) -> None:
+        """Another picture, at once, in place of the one that is held."""
+        if self._last is not None:
+            self._last = self._last.with_picture(frame.picture)
+            self._due = 0.0
+
+    def due(self) -> Frame | None:
+        """The frame to be shown now, with a picture of its own; None where nothing is due."""
+        now = time.monotonic()
+        if self._last is None or now < self._due:
+            return None
+        self._due = max(self._due, now - self._step) + self._step
+        frame = self._last.with_picture(self._share(self._last.picture))
+        tick = Fraction(frame.native.time_base or 1)
+        last = self._last.time if self._reached is None else self._reached
+        ticks = max(round((self._last.time + Fraction(now - self._came)) / tick), round(last / tick) + 1)
+        frame.native.pts = ticks
+        self._reached, self.held = ticks * tick, self.held + 1
+        return frame
