@@ -14,6 +14,7 @@ import streamseg
 from streamseg.frame import Frame
 from streamseg.report import Report
 from streamseg.sinks.holding import SILENCE, Holding
+from streamseg.sources.absence import black_like
 from tests.doubles import ListSink, ListSource
 from tests.list_runs import run
 from tests.receivers import Listener, packets_in, rising, stream_to
@@ -149,3 +150,31 @@ def test_held_frames_come_at_the_nominal_rate(rate: Fraction | None, monkeypatch
     assert rising(held)
     assert not holding.took(made_frames([9000 + 90_000])[0])
     assert holding.took(made_frames([9000 + 4 * 90_000])[0])
+
+
+def test_a_source_that_goes_on_where_it_was_is_seen_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its times stay behind the clock for good: no frame is made while its own come, so they catch up. Black
+    of a panic is shown at once, though its time is over."""
+    now = [100.0]
+    monkeypatch.setattr("streamseg.sinks.holding.time.monotonic", lambda: now[0])
+    holding = Holding(Fraction(25))
+    assert holding.took(made_frames([0])[0])
+    now[0] += 3
+    last = holding.due()
+    assert last is not None
+    taken = []
+    for index in range(1, 100):
+        now[0] += 0.04
+        taken.append(holding.took(made_frames([index * 3600])[0]))
+        assert holding.due() is None
+    assert taken == [False] * 75 + [True] * 24
+    now[0] += 3
+    assert holding.due() is not None
+    black = made_frames([100 * 3600], size=(64, 48))[0]
+    black.hidden = True
+    black.native = black_like(black.native)
+    black.native.pts, black.native.time_base = 100 * 3600, last.native.time_base
+    assert not holding.took(black)
+    shown = holding.due()
+    assert shown is not None
+    assert np.ptp(shown.picture.to_ndarray(format="gray")) == 0

@@ -30,12 +30,15 @@ class Holding:
         """Frames that were made here."""
 
     def took(self, frame: Frame) -> bool:
-        """Remember a frame that has come; tell whether it is later than those made here meanwhile."""
+        """Remember a frame that has come; tell whether it is later than those made here meanwhile. None is
+        made while any come; of those that are late only what hides is taken over."""
+        self._due = time.monotonic() + SILENCE
         if self._reached is not None and frame.time <= self._reached:
+            if frame.hidden:
+                self.replace(frame)
             return False
         self._last, self._reached = frame, None
         self._came = time.monotonic()
-        self._due = self._came + SILENCE
         return True
 
     def replace(self, frame: Frame) -> None:
