@@ -5,6 +5,9 @@ from __future__ import annotations
 import socket
 from urllib.parse import urlsplit
 
+_NONE = "there is no host {!r}; check the address and the link"
+_NO_ADDRESS = getattr(socket, "EAI_NODATA", socket.EAI_NONAME)
+
 REFUSED = "connection refused; start the server or check the address"
 
 
@@ -12,12 +15,16 @@ def unknown_host(uri: str) -> str | None:
     """Return that the host of `uri` is not known, in words; None where it is. Asks the system, which may
     take seconds where it reaches no name server."""
     try:
-        host = urlsplit(uri).hostname
+        parts = urlsplit(uri)
+        host = None if "@" in parts.path else parts.hostname  # or a part of a password with a slash
     except ValueError:  # no address at all
         return None
     try:
         if host:
             socket.getaddrinfo(host, None)
-    except (socket.gaierror, UnicodeError):  # the latter: no name of a host can be so
-        return f"there is no host {host!r}; check the address and the link"
+    except UnicodeError:  # no name of a host can be so
+        return _NONE.format(host)
+    except socket.gaierror as error:
+        known = error.errno not in (socket.EAI_NONAME, _NO_ADDRESS)
+        return f"host {host!r} cannot be looked up now; check the link" if known else _NONE.format(host)
     return None

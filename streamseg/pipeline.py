@@ -101,10 +101,10 @@ def attending(outputs: FanOut, source: Source, panic: Panic) -> Callable[[], Non
     """What is done now and then while no frame is due."""
 
     def attend() -> None:
-        outputs.idle()
         hidden = panic.overdue()
         if hidden is not None:
             outputs.write(source, hidden)
+        outputs.idle()
 
     return attend
 

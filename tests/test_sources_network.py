@@ -46,6 +46,7 @@ def test_missing_address_is_answered_without_password(tmp_path: Path) -> None:
         ),
         ("rtmp://no..host/a", r"^cannot open 'rtmp://no..host/a': there is no host 'no..host'; check the"),
         ("http://no..host/a", "there is no host 'no..host'"),
+        ("rtmp://user:pa/ss@no..host/a", r"^cannot open '[^']*': (?!.*(user|pa)).*check the address"),
         ("udp://no..host:9", "there is no host 'no..host'"),
         ("rtsp://no..host/a", "there is no host 'no..host'"),
     ],

@@ -85,9 +85,9 @@ class Apart(Sink):
             self._late += 1
 
     def repaint(self, frame: Frame) -> None:
-        """Hold this picture from now on."""
-        if self._started:
-            self._holding.replace(frame)
+        """Hold this picture from now on, if somebody panicked."""
+        if self._started and frame.hidden:
+            self._holding.hide(frame)
 
     def idle(self) -> None:
         """Pass the last frame on again where nothing else has come for a while."""
@@ -135,9 +135,8 @@ class Apart(Sink):
         finally:
             self._sink.dropped += self._worker.dropped + self._late
             if self._holding.held:
-                self._sink.notes.append(
-                    f"the last frame was sent again while the source was silent: {self._holding.held} times"
-                )
+                again = "the last frame was sent again, the source being silent or paused"
+                self._sink.notes.append(f"{again}: {self._holding.held} times")
             if self._sink.dropped:
                 self._sink.notes.append(
                     f"frames not sent, for want of time or a connection: {self._sink.dropped}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,28 +15,28 @@ _THREADS = Path("/proc/self/task")
 def schedule_kept() -> Iterator[None]:
     """Undo, on leaving, what was done to the scheduling of this process's threads; new ones get the caller's.
 
-    SVT-AV1, where root runs it (every container), makes the thread that opens it and all its own realtime
-    (SCHED_FIFO): they, and every process started later, come before everything else on the machine. Linux
-    only; elsewhere nothing is done.
+    SVT-AV1, where it may (root, unless that is forbidden), makes the thread that opens it and all its own
+    realtime (SCHED_FIFO): they, and every process started later, come before everything else on the machine.
+    Linux only; elsewhere nothing is done.
     """
     if not _THREADS.is_dir():
         yield
         return
-    own, before = os.sched_getscheduler(0), _policies()
+    before = _schedules()
     try:
         yield
     finally:
-        for thread, policy in _policies().items():
-            wanted = before.get(thread, own)
-            if policy != wanted:
+        for thread, schedule in _schedules().items():
+            wanted = before.get(thread, before.get(threading.get_native_id()))
+            if wanted is not None and schedule != wanted:
                 with suppress(OSError):  # the thread has ended
-                    os.sched_setscheduler(thread, wanted, os.sched_param(os.sched_get_priority_min(wanted)))
+                    os.sched_setscheduler(thread, wanted[0], os.sched_param(wanted[1]))
 
 
-def _policies() -> dict[int, int]:
-    """Scheduling policies by thread."""
-    policies = {}
+def _schedules() -> dict[int, tuple[int, int]]:
+    """Policy and priority by thread; nothing where the system does not tell."""
+    schedules = {}
     for thread in (int(entry.name) for entry in _THREADS.iterdir()):
         with suppress(OSError):
-            policies[thread] = os.sched_getscheduler(thread)
-    return policies
+            schedules[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread).sched_priority
+    return schedules

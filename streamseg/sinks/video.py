@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from fractions import Fraction
 from typing import Any, Protocol, cast
 
@@ -158,7 +159,7 @@ class VideoTrack:
         self.stream = cast(VideoStream, added)
         self._set_up()
         try:
-            with schedule_kept():
+            with schedule_kept() if self._encoder.name == "libsvtav1" else nullcontext():
                 self.stream.codec_context.open(strict=False)
         except (av.FFmpegError, ValueError) as error:
             refused = f"refuses {self._size[0]}x{self._size[1]} {self._convert.format}"
