@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,21 +21,24 @@ def schedule_kept() -> Iterator[None]:
     if not _THREADS.is_dir():
         yield
         return
-    before = _schedules()
+    own, before = _schedule(0), _schedules()
     try:
         yield
     finally:
         for thread, schedule in _schedules().items():
-            wanted = before.get(thread, before.get(threading.get_native_id()))
+            wanted = before.get(thread, own)
             if wanted is not None and schedule != wanted:
                 with suppress(OSError):  # the thread has ended
                     os.sched_setscheduler(thread, wanted[0], os.sched_param(wanted[1]))
 
 
-def _schedules() -> dict[int, tuple[int, int]]:
-    """Policy and priority by thread; nothing where the system does not tell."""
-    schedules = {}
-    for thread in (int(entry.name) for entry in _THREADS.iterdir()):
-        with suppress(OSError):
-            schedules[thread] = os.sched_getscheduler(thread), os.sched_getparam(thread).sched_priority
-    return schedules
+def _schedules() -> dict[int, tuple[int, int] | None]:
+    """Policy and priority by thread."""
+    return {int(entry.name): _schedule(int(entry.name)) for entry in _THREADS.iterdir()}
+
+
+def _schedule(thread: int) -> tuple[int, int] | None:
+    """Policy and priority; None where the thread has ended or the system does not tell. 0: the caller's."""
+    with suppress(OSError):
+        return os.sched_getscheduler(thread), os.sched_getparam(thread).sched_priority
+    return None
