@@ -88,7 +88,7 @@ class FanOut:
     def write(self, source: Source, frame: Frame) -> None:
         """Write a frame to every sink, preceded by the packets of the other tracks that are due before it.
 
-        One that comes again goes only to those who show it to a person, and is not counted.
+        One that comes again goes only to those who show it to a person or hold the last, and is not counted.
         """
         if frame.again:
             self._each(lambda sink: sink.repaint(frame))

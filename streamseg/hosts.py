@@ -25,6 +25,7 @@ def unknown_host(uri: str) -> str | None:
     except UnicodeError:  # no name of a host can be so
         return _NONE.format(host)
     except socket.gaierror as error:
-        known = error.errno not in (socket.EAI_NONAME, _NO_ADDRESS)
-        return f"host {host!r} cannot be looked up now; check the link" if known else _NONE.format(host)
+        if error.errno in (socket.EAI_NONAME, _NO_ADDRESS):
+            return _NONE.format(host)
+        return f"host {host!r} cannot be looked up now; check the link"
     return None

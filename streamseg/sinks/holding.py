@@ -7,7 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from streamseg.frame import Frame
-from streamseg.sources.upright import Chain
+from streamseg.sources.upright import copied
 
 SILENCE = 1.0
 """Seconds without a frame after which the last one comes again, at the soonest."""
@@ -25,7 +25,6 @@ class Holding:
     def __init__(self, rate: Fraction | None) -> None:
         """`rate`: nominal frames a second, as far as it is known."""
         self._step = float(1 / (rate if rate and 1 <= rate <= _FASTEST else _RATE))
-        self._share = Chain((("null", None),))
         self._last: Frame | None = None
         self._came = self._due = self._seen = 0.0
         self._silence = SILENCE
@@ -37,9 +36,8 @@ class Holding:
         """Remember a frame that has come; tell whether it is later than those made here meanwhile. None is
         made while any come; of those that are late only what hides is taken over."""
         now = time.monotonic()
-        self._silence = (
-            max(SILENCE, _LATER * (now - self._seen), _LATER * self._step) if self._seen else SILENCE
-        )
+        interval = max(self._step, now - self._seen) if self._seen else 0.0
+        self._silence = max(SILENCE, _LATER * interval)
         self._due, self._seen = now + self._silence, now
         if self._reached is not None and frame.time <= self._reached:
             if frame.hidden:
@@ -61,7 +59,7 @@ class Holding:
         if self._last is None or now < self._due:
             return None
         self._due = (self._due if self._due > now - self._step else now) + self._step
-        frame = self._last.with_picture(self._share(self._last.picture))
+        frame = self._last.with_picture(copied(self._last.picture))
         tick = Fraction(frame.native.time_base or 1)
         last = self._last.time if self._reached is None else self._reached
         passed = Fraction(max(0.0, now - self._came - self._silence / 2))  # a late frame still has its place
