@@ -80,6 +80,21 @@ def make_clip(
     return [ticks * time_base for ticks in pts]
 
 
+def make_noise(path: Path, *, seconds: int, size: tuple[int, int] = (640, 360)) -> Path:
+    """Write what no encoder makes small, 25 frames a second; return the path."""
+    width, height = size
+    random = np.random.default_rng(1)
+    pictures = random.integers(0, 256, (5, height * 3 // 2, width), dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=width, height=height, pix_fmt="yuv420p")
+        for index in range(seconds * 25):
+            shown = av.VideoFrame.from_ndarray(pictures[index % len(pictures)], format="yuv420p")
+            shown.pts, shown.time_base = index, Fraction(1, 25)
+            container.mux(stream.encode(shown))
+        container.mux(stream.encode(None))
+    return path
+
+
 def _write_tone(container: av.container.OutputContainer, sound: av.AudioStream, seconds: float) -> None:
     rate = sound.rate
     samples = 0

@@ -180,12 +180,13 @@ def broadcast(
     duration: float | None = None,
     watch: Callable[[Stats], None] | None = None,
     control: streamseg.Control | None = None,
+    effect: str = "blur",
 ) -> Report:
-    """Run a clip, at its own speed, into sinks; its brightness is kept."""
+    """Run a clip, at its own speed, into sinks; its brightness is kept, with `overlay` its noise too."""
     with (
         open_source(str(clip), live=live, duration=duration) as source,
         streamseg.Segmenter(streamseg.find_model("selfie"), runtime="null", crop="off") as segmenter,
-        streamseg.open_compositor(streamseg.effect("blur")) as compositor,
+        streamseg.open_compositor(streamseg.effect(effect)) as compositor,
     ):
         return streamseg.run(source, segmenter, compositor, sinks, watch=watch, control=control)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import streamseg
-from streamseg.handoff import FILE_DEPTH, Feed, Handoff, HandoffClosed, Job, Repeater, Stages
+from streamseg.handoff import FILE_DEPTH, Feed, Handoff, HandoffClosed, Job, Repeater, Stages, Watch
 
 
 def test_order_is_kept_and_nothing_is_lost() -> None:
@@ -253,3 +253,37 @@ def test_threads_and_locks_live_in_one_place() -> None:
         path.relative_to(root).as_posix() for path in root.rglob("*.py") if makes.search(path.read_text())
     }
     assert {name for name in found if not name.startswith("handoff/")} == {"gpu/device.py"}
+
+
+def test_a_block_that_takes_too_long_calls_for_help_again_and_again() -> None:
+    """What it waits for may be what helps; a block that is short enough calls for nobody."""
+    called = threading.Semaphore(0)
+    watch = Watch(called.release, seconds=0.02, name="watch")
+    with watch:
+        for _ in range(3):
+            assert called.acquire(timeout=10)
+    watch.close()
+    while called.acquire(blocking=False):
+        pass
+    patient = Watch(called.release, seconds=60, name="watch")
+    for _ in range(1000):
+        with patient:
+            pass
+    patient.close()
+    patient.close()
+    assert not called.acquire(blocking=False)
+
+
+def test_help_that_fails_is_heard_at_the_end() -> None:
+    """Nobody else could be told."""
+    called = threading.Event()
+
+    def fail() -> None:
+        called.set()
+        raise RuntimeError("no help")
+
+    watch = Watch(fail, seconds=0.001, name="watch")
+    with watch:
+        assert called.wait(10)
+    with pytest.raises(RuntimeError, match="no help"):
+        watch.close()

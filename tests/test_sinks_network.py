@@ -19,7 +19,7 @@ from streamseg.errors import SinkError, UsageError
 from streamseg.frame import Frame
 from streamseg.sinks import Encoding
 from streamseg.stats import Stats
-from tests.clips import read_frames
+from tests.clips import make_noise, read_frames
 from tests.doubles import ListSink
 from tests.flashes import beeps, flashes, make_flashes
 from tests.receivers import Dav, Listener, broadcast, join_left_behind, packets_in, rising, stream_to, when
@@ -345,3 +345,24 @@ def test_rtmps_checks_whom_it_talks_to(talk: Path, tmp_path: Path, monkeypatch: 
             broadcast(talk, stream_to(address), duration=1.5)
         (recorded,) = server.recorded.iterdir()
     assert len(in_step(recorded)) >= 1
+
+
+def test_an_rtsp_server_that_freezes_is_left_and_tried_again(tmp_path: Path) -> None:
+    """FFmpeg would wait for it for ever: the connection is broken off, and made again when the server thaws.
+    A second output beside it gets every frame."""
+    clip, folder = make_noise(tmp_path / "noise.mkv", seconds=8), tmp_path / "recorded"
+    folder.mkdir()
+    with rtsp_recorder(folder) as server:
+        lines: list[str] = []
+
+        def say(line: str) -> None:
+            lines.append(line)
+            if line.endswith("connecting again"):
+                server.thaw()
+
+        sink = stream_to(server.uri, timeout=0.5, say=say, encoding=Encoding(bitrate=40_000_000))
+        beside = ListSink()
+        report = broadcast(clip, sink, beside, watch=when(20, server.freeze), effect="overlay")
+    assert lines[0] == f"cannot write {server.uri!r}: the server took nothing for 0.5 s; connecting again"
+    assert report.reconnects == 1
+    assert len(beside.frames) + report.frames_dropped == 200

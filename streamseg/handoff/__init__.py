@@ -6,6 +6,7 @@
     Worker      a thread at the end of the line: items are put, it works them off
     Feed        a thread at the start of the line: items from something that may hang
     Repeater    items passed on at once, and the last one again while no other comes
+    Watch       a `with` block that may take only so long: then somebody calls for help
     OneAtATime  a `with` block that one thread at a time may be in
 
 Job is what begins a thread; all the others with one have a Job.
@@ -17,6 +18,7 @@ from streamseg.handoff.job import Job
 from streamseg.handoff.repeater import Repeater
 from streamseg.handoff.stages import FILE_DEPTH, Stages
 from streamseg.handoff.turns import OneAtATime
+from streamseg.handoff.watch import Watch
 from streamseg.handoff.worker import Worker
 
 __all__ = [
@@ -28,5 +30,6 @@ __all__ = [
     "OneAtATime",
     "Repeater",
     "Stages",
+    "Watch",
     "Worker",
 ]

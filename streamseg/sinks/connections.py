@@ -17,18 +17,21 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 from av.container import OutputContainer
 
 from streamseg.errors import SinkError
-from streamseg.frame import Frame
+from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.handoff import Watch
 from streamseg.hosts import REFUSED, unknown_host
 from streamseg.sinks.address import told
 from streamseg.sinks.base import Destination
 from streamseg.sinks.containers import CONTAINERS, H264, KEYFRAME_SECONDS, Container
 from streamseg.sinks.files import Direct
 from streamseg.sinks.media import MediaSink
+from streamseg.sinks.sockets import break_off
 
 _MPEGTS = replace(
     CONTAINERS[".ts"],
@@ -74,6 +77,8 @@ NO_WAITING = {"max_interleave_delta": "1000000", "flush_packets": "1"}
 """A picture waits at most 1 s (in microseconds) for sound that should come before it, not FFmpeg's ten."""
 
 _USUAL_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
+_RTSP_PORT = 554
 
 _WHOLE_PACKETS = "pkt_size=1316"
 """Seven packets of 188 bytes to a datagram: a lost one does not break its neighbours."""
@@ -166,13 +171,16 @@ class Fifo(Connection):
         begun = time.monotonic()
         yield
         if self.made and time.monotonic() - begun > _NEARLY * self._timeout:
-            why = f"the server took nothing for {self._timeout:g} s"
-            raise SinkError(f"cannot write {self.uri!r}: {why}") from TimeoutError()
+            raise SinkError(f"cannot write {self.uri!r}: {self._took_nothing}") from TimeoutError()
 
     def lingers(self, error: SinkError) -> bool:
         """Where the server takes nothing, FFmpeg tries to write a trailer and a farewell all the same, each
         for as long as the server may take. (PyAV holds Python's lock while it waits for that.)"""
         return self.made and isinstance(error.__cause__, TimeoutError)
+
+    @property
+    def _took_nothing(self) -> str:
+        return f"the server took nothing for {self._timeout:g} s"
 
     def _target_options(self) -> Mapping[str, str]:
         return {"rw_timeout": _microseconds(self._timeout), "send_buffer_size": str(_SEND_BUFFER)}
@@ -200,11 +208,54 @@ class Rtmp(Fifo):
 
 
 class Rtsp(Fifo):
-    """RTSP, announced and recorded. Over TCP: it passes every firewall, and a lost server is noticed."""
+    """RTSP, announced and recorded. Over TCP: it passes every firewall, and a lost server is noticed.
+
+    Of a server that takes nothing FFmpeg waits for every piece of a picture anew, and fails at none: the
+    connection is broken off under it.
+    """
 
     container = _RTSP
+    _watch: Watch | None = None
+    _broken = False
+
+    def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
+        """Connect."""
+        self._watch = Watch(self._break_off, seconds=self._timeout, name="rtsp")
+        super().start(video, first, tracks)
+
+    def lose(self) -> None:
+        """Take nothing more; the server is not waited for."""
+        super().lose()
+        self._break_off()
+
+    def lingers(self, error: SinkError) -> bool:
+        """Not where there is no connection any more to take leave of."""
+        return super().lingers(error) and not self._broken
+
+    def close(self) -> None:
+        """Take leave, if the server takes anything."""
+        self._break_off(patience=self._timeout)
+        with self._in_time():
+            super().close()
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        assert self._watch is not None
+        with super()._in_time(), self._watch:
+            yield
+
+    def _break_off(self, *, patience: float = 0.0) -> None:
+        port = urlsplit(self._address).port or _RTSP_PORT
+        self._broken = break_off(port, patience=patience) or self._broken
+
+    def _close_container(self) -> None:
+        super()._close_container()
+        if self._watch is not None:
+            self._watch.close()
 
     def _meaning(self, cause: BaseException | None) -> str | None:
+        if self._broken:
+            return self._took_nothing
         if isinstance(cause, av.error.InvalidDataError):
             return "the server does not answer as RTSP wants it"
         return super()._meaning(cause)
