@@ -51,8 +51,11 @@ class GpuFailure(RuntimeFailure):
     """The GPU failed; what it was asked to do the processor can do too."""
 
 
-_CREDENTIALS = re.compile(r"(?<=://)(?:[^/?#\s]+|[^/?#@:\s]*:(?!\d+[/?#])[^@\s]*)@")
-"""Up to the last @ before the path, or beyond: a colon and then no port begin a password that has a slash."""
+_PASSWORD = r"[^/?#@:\s]*:(?!\d+[/?#])"
+"""A colon and then no port: a password, whatever is in it."""
+_CREDENTIALS = re.compile(rf"(?<=://)(?:{_PASSWORD}[^?#\s]*|[^/?#\s]+|{_PASSWORD}[^@\s]*)@")
+"""Up to the last @: before the query where there is a password, which may have a slash; else before the path;
+else a password has a question mark."""
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}:\S+")
 _SECRET_NAMES = "key|token|secret|pass|pwd|psw|auth|sig|credential|user|usr|login|session|sid|jwt|hdn|policy"
 _SECRETS = re.compile(rf"(?i)((?:^|[?&;/_#])[\w.%-]{{0,60}}(?:{_SECRET_NAMES})[\w.%-]{{0,60}}=)[^&;#\s'\"]+")

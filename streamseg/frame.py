@@ -61,7 +61,8 @@ class Frame:
     name: str | None = None
     """Path of a still, relative to its folder (`a/b.jpg`); sinks that keep names use it."""
     again: bool = False
-    """The same still once more, for a viewer who asked for another effect; files have it already."""
+    """The same once more: a still, for a viewer who asked for another effect; the last frame of a source
+    that is silent, for a stream. Files have it already."""
     lost: str | None = None
     """Why the pixels are not those of the camera: they were on a card that failed, and are black now."""
     absent: bool = False

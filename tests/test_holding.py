@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import streamseg
-from streamseg.frame import Frame
+from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.report import Report
+from streamseg.sinks.apart import Apart
 from streamseg.sinks.holding import SILENCE, Holding
 from streamseg.sources.absence import black_like
 from tests.doubles import ListSink, ListSource
@@ -66,7 +67,36 @@ def test_a_stream_gets_the_last_frame_again() -> None:
     assert times[-1] - times[0] >= Fraction(20 - 2, 25)  # it stood still in their time, too
     assert len(file.frames) == report.frames_out <= 10
     assert any("the last frame was sent again" in note for note in report.notes)
+    assert any("came late for a time that was over" in note for note in report.notes)
     assert report.sinks_dropped[0] > 0
+
+
+def test_copies_a_slow_stream_has_no_time_for_are_no_losses() -> None:
+    """Nothing new was in them: `dropped` counts frames of the source."""
+    go_on = threading.Event()
+
+    class Slow(Stream):
+        def write(self, frame: Frame) -> None:
+            go_on.wait()
+            super().write(frame)
+
+    slow, (frame, last) = Slow(), made_frames([0, 90_000 * 60])
+    apart = Apart(slow, leaky=True, holds=True)
+    apart.start(VideoFormat(64, 48, Fraction(1, 90_000), Fraction(60)), frame, Tracks())
+    apart.write(frame)
+
+    def held() -> int:
+        apart.idle()
+        return apart._holding.held
+
+    wait_for(lambda: held() > 20, "copies")
+    apart.write(last)
+    go_on.set()
+    apart.close()
+    assert len(slow.frames) < 10
+    assert slow.frames[-1].time == last.time
+    assert slow.dropped == 0
+    assert not any("not sent" in note for note in slow.notes)
 
 
 def test_who_panics_in_the_silence_hides_the_stream() -> None:

@@ -31,11 +31,6 @@ class Worker(Generic[T]):
         self._boundary: Handoff[T] = Handoff(depth=depth, leaky=leaky, merge=merge)
         self._job = Job(lambda _stopping: self._run(), name=name)
 
-    @property
-    def dropped(self) -> int:
-        """Items that were not worked off because newer ones came."""
-        return self._boundary.dropped
-
     def put(self, item: T) -> None:
         """Pass an item on."""
         self._boundary.put(item)

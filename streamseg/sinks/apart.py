@@ -60,7 +60,7 @@ class Apart(Sink):
         self._packets: list[av.Packet[Any]] = []
         self._share = Chain((("null", None),))
         self._started = self._begun = self._aborted = False
-        self._late = 0
+        self._late = self._lost = 0
         sink.waits = not leaky
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:  # noqa: ARG002  (it may be dropped)
@@ -68,7 +68,7 @@ class Apart(Sink):
         self._video, self._tracks = video, tracks
         self._holding = Holding(video.rate)
         self._worker = Worker(
-            self._deliver, self._end, name="sink", depth=DEPTH, leaky=self._leaky, merge=merged
+            self._deliver, self._end, name="sink", depth=DEPTH, leaky=self._leaky, merge=self._merged
         )
         self._started = True
 
@@ -129,20 +129,29 @@ class Apart(Sink):
         packets, self._packets = self._packets, []
         self._worker.put(Delivery(packets, frame))
 
+    def _merged(self, dropped: Delivery, following: Delivery) -> Delivery:
+        self._lost += dropped.frame is not None and not dropped.frame.again
+        return merged(dropped, following)
+
     def _finish(self) -> None:
         try:
             self.stuck = not self._worker.finish(_HURRY if self.interrupted else self._patience)
         finally:
-            self._sink.dropped += self._worker.dropped + self._late
-            if self._holding.held:
-                again = "the last frame was sent again, the source being silent or paused"
-                self._sink.notes.append(f"{again}: {self._holding.held} times")
-            if self._sink.dropped:
-                self._sink.notes.append(
-                    f"frames not sent, for want of time or a connection: {self._sink.dropped}"
-                )
+            self._sum_up()
         if self.stuck:  # the source will be closed: no connection may look at its tracks any more
             self._sink.interrupt()
+
+    def _sum_up(self) -> None:
+        notes = self._sink.notes
+        self._sink.dropped += self._lost
+        if self._sink.dropped:
+            notes.append(f"frames not sent, for want of time or a connection: {self._sink.dropped}")
+        if self._holding.held:
+            again = "the last frame was sent again, the source being silent or paused"
+            notes.append(f"{again}: {self._holding.held} times")
+        if self._late:
+            notes.append(f"frames not sent, that came late for a time that was over: {self._late}")
+        self._sink.dropped += self._late
 
     def _deliver(self, delivery: Delivery) -> None:
         try:

@@ -59,7 +59,7 @@ class Holding:
         if self._last is None or now < self._due:
             return None
         self._due = (self._due if self._due > now - self._step else now) + self._step
-        frame = self._last.with_picture(copied(self._last.picture))
+        frame = replace(self._last.with_picture(copied(self._last.picture)), again=True)
         tick = Fraction(frame.native.time_base or 1)
         last = self._last.time if self._reached is None else self._reached
         passed = Fraction(max(0.0, now - self._came - self._silence / 2))  # a late frame still has its place

@@ -81,14 +81,14 @@ class NetworkSink(Sink):
         """Send a frame. Raises SinkError when the stream is lost for good."""
         while not self._connected(frame):
             if not self.waits or self.interrupted:
-                self.dropped += 1
+                self.dropped += not frame.again
                 return
             time.sleep(_LOOK)
         assert self._stream is not None
         try:
             self._stream.write(frame)
         except SinkError as error:
-            self.dropped += 1
+            self.dropped += not frame.again
             self._lose(error)
             return
         self.pts_exact = self.pts_exact and self._stream.pts_exact
