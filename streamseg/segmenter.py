@@ -22,11 +22,12 @@ from streamseg.handoff import Job
 from streamseg.models import find_model
 from streamseg.models.card import ModelCard
 from streamseg.network_input import Scaler
+from streamseg.people import Look
 from streamseg.runtimes import Runtime, load_runtime
 from streamseg.runtimes.base import blank
 from streamseg.shots import Shots
 from streamseg.smoothing import Smoothing
-from streamseg.tracking import Look, Tracker, closer
+from streamseg.tracking import Tracker, closer
 
 if TYPE_CHECKING:
     from streamseg.gpu.surface import OnCard
@@ -187,7 +188,7 @@ class Segmenter:
             self._sight.remember(blank(self.card))
             self._fresh = False
         look = self._sight.at(frame, labels=self.labels)
-        if not self.choice.closely:
+        if self._runtimes[-1].blind or not self.choice.closely:
             seen = look(self._tracker.whole)
         elif frame.name is not None:
             seen = closer(look, frame.size, self._aspect)

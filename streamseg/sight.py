@@ -16,8 +16,8 @@ from streamseg.crop import Box
 from streamseg.errors import RuntimeFailure
 from streamseg.frame import Frame, LabelMap
 from streamseg.network_input import NetworkInput
+from streamseg.people import Look
 from streamseg.scores import ScoreReader
-from streamseg.tracking import Look
 
 if TYPE_CHECKING:
     from streamseg.models.card import ModelCard

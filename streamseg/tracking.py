@@ -1,28 +1,23 @@
 """Where the network looks: at the whole frame, or closely at the people in it.
 
 A network sees every picture at one small size. A box around the people instead of the whole frame gives them
-more of its pixels, at the same cost. Measured with `selfie`: docs/quality.md.
+more of its pixels, at the same cost, and less of the room to be mistaken for a part of them. Measured with
+`selfie`: docs/quality.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import reduce
 from itertools import cycle
-from typing import TYPE_CHECKING, NamedTuple
-
-import cv2
-import numpy as np
 
 from streamseg.crop import ALIGNMENT, Box
-from streamseg.frame import LabelMap
-from streamseg.scores import Plane
+from streamseg.people import Bounds, Look, core, people_in, pieces_in
 
-if TYPE_CHECKING:
-    from streamseg.gpu.surface import OnCard
-
-_MARGIN, _TIGHT, _LOOSE = 1.35, 1.12, 1.6
+_MARGIN, _TIGHT, _LOOSE = 1.2, 1.1, 1.4
 """A new box is this much larger than the people; it stays while they fit as tightly or loosely as this."""
+_STILL_MARGIN, _STILL_LOOSE = 1.35, 1.6
+"""The same for stills."""
 _STRETCH = 2.0
 """How much a view may be stretched for the network: people are upright, networks mostly square."""
 _WORTHWHILE = 0.75
@@ -31,65 +26,16 @@ _SMALLEST = 48
 """Width and height of a box, in pixels, at least."""
 _SHRINKING = 0.3
 """Share of the way in which what is tracked shrinks to what was found, each frame; it grows at once."""
-_REACH = 0.15
-"""People cut by the box's border are taken to go on for this share of their size."""
 _SAME = 0.5
 """Overlap (intersection over union) from which people found are those of the last frame, or other look."""
 _EVERY = 12
 """Frames from one additional look to the next."""
-_GRID = 64
-"""Mattes are searched for people at this size, where specks have vanished and bounds are still good."""
+_SELDOM = 4
+"""So many times as long, at most, it takes to the next where one was in vain."""
+_TRIES = 2
+"""Looks, at most, to see whether somebody fits a smaller view."""
 _PARTS = (0.5, 0.25, 0.75)
 """Middles of the tiles, which are half as long as the frame: upright people in them are less narrow."""
-_SPECK, _MINOR = 8, 0.05
-"""Cells, and share of the largest piece, below which a piece of a matte is ignored."""
-_SURE_CELLS, _SURE = 41, 0.85
-"""Cells (1 %) and mean opacity from which a piece is a person even if nobody was there: leaks are fainter."""
-
-
-class Bounds(NamedTuple):
-    """Where people are, in the frame's pixels."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def joined(self, other: Bounds | None) -> Bounds:
-        """The bounds of both."""
-        if other is None:
-            return self
-        return Bounds(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
-
-    def overlap(self, other: Bounds) -> float:
-        """Intersection over union, 0..1."""
-        width = min(self.right, other.right) - max(self.left, other.left)
-        height = min(self.bottom, other.bottom) - max(self.top, other.top)
-        both = max(width, 0.0) * max(height, 0.0)
-        return both / (self.area + other.area - both)
-
-    @property
-    def area(self) -> float:
-        """In pixels."""
-        return (self.right - self.left) * (self.bottom - self.top)
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What the network saw in a part of a frame."""
-
-    view: Box
-    share: Plane
-    """(h, w) opacity, 0..1, over the view."""
-    labels: Callable[[], LabelMap]
-    """Makes the label map of the view, at the frame's resolution."""
-    held: OnCard | None = None
-    """What of it is on the GPU."""
 
 
 class Tracker:
@@ -99,6 +45,10 @@ class Tracker:
     additional look at the whole frame every twelfth frame finds those who came in; another one is due at once
     when the box is empty or holds something else than before. While nobody is found, each look is at the
     whole frame, and additional ones, at most every twelfth after the first three, at tiles.
+
+    Seen whole, a wide frame is squeezed for the network, and parts of the room pass for parts of people.
+    People who seem to fill it are therefore looked for in a view of the network's shape now and then; and who
+    comes in beside the box must be seen in such a view as well.
     """
 
     def __init__(self, size: tuple[int, int], aspect: float) -> None:
@@ -109,7 +59,7 @@ class Tracker:
         self._aspect = aspect
         self._tiles = cycle(tiles(self.whole))
         self._saved = 3.0
-        self._since = 0
+        self._since = self._vain = 0
         self._people: Bounds | None = None
         self._tracked: Bounds | None = None
 
@@ -121,9 +71,10 @@ class Tracker:
         people = people_in(seen, self.whole, sure=self._people is None)
         if self.view != self.whole:
             seen, people = self._checked(seen, people, look)
-        elif people is None and self._saved >= 1:
-            self._saved -= 1
-            people = people_in(look(next(self._tiles)), self.whole, sure=True)
+        elif people is None:
+            people = self._searched(look)
+        elif self._people is None or self._since >= min(_SELDOM, 1 + self._vain) * _EVERY:
+            seen, people = self._narrowed(seen, people, look)
         self._follow(people)
         return seen
 
@@ -131,6 +82,48 @@ class Tracker:
         """Forget who was followed, as there was a cut; additional looks stay as rare as they are."""
         self.view = self.whole
         self._people = self._tracked = None
+        self._vain = 0
+
+    def _searched(self, look: Callable[[Box], Look]) -> Bounds | None:
+        """Look for people in the next tile, if there is a look to spare."""
+        if self._saved < 1:
+            return None
+        self._saved -= 1
+        return people_in(look(next(self._tiles)), self.whole, sure=True)
+
+    def _narrowed(self, wide: Look, people: Bounds, look: Callable[[Box], Look]) -> tuple[Look, Bounds]:
+        """Look for people who seem to fill the frame in a smaller view; return the better look and whom to
+        follow."""
+        box = self.whole
+        if self._around(people, _LOOSE) == self.whole and self._saved >= _TRIES:
+            self._since = 0
+            self._vain += 1
+            fitting = fitted(self._spending(look), core(wide), self.whole, self._aspect)
+            if fitting is not None and not self._confirmed(beside(wide, fitting[1], self.whole), look):
+                close, found = fitting
+                box = self._around(found)
+        if box == self.whole:
+            return wide, people
+        self._tracked, self.view, self._vain = None, box, 0
+        return close, found
+
+    def _confirmed(self, claims: list[Bounds], look: Callable[[Box], Look]) -> list[Bounds]:
+        """`confirmed`; without looks to spare they are all believed in."""
+        if len(claims) > self._saved:
+            return claims
+        return confirmed(claims, self._spending(look), self.whole, self._aspect)
+
+    def _spending(self, look: Callable[[Box], Look]) -> Callable[[Box], Look]:
+        """An additional look."""
+
+        def spend(view: Box) -> Look:
+            self._saved -= 1
+            return look(view)
+
+        return spend
+
+    def _around(self, people: Bounds, margin: float = _MARGIN) -> Box:
+        return around(people, self.whole, self._aspect, margin)
 
     def _checked(
         self, seen: Look, people: Bounds | None, look: Callable[[Box], Look]
@@ -146,7 +139,7 @@ class Tracker:
         if people is None or (changed and everyone is not None and not _same(people, everyone)):
             self._tracked = None
             return wide, everyone
-        return seen, people.joined(everyone)
+        return seen, reduce(Bounds.joined, self._confirmed(beside(wide, people, self.whole), look), people)
 
     def _follow(self, people: Bounds | None) -> None:
         self._people = people
@@ -155,9 +148,9 @@ class Tracker:
         if tracked is None or self._saved < 0:
             self.view = self.whole
             return
-        fits = self.view.holds(around(tracked, self.whole, self._aspect, _TIGHT))
-        if not fits or self.view.area > around(tracked, self.whole, self._aspect, _LOOSE).area:
-            self.view = around(tracked, self.whole, self._aspect, _MARGIN)
+        fits = self.view.holds(self._around(tracked, _TIGHT))
+        if not fits or self.view.area > self._around(tracked, _LOOSE).area:
+            self.view = self._around(tracked)
 
 
 def closer(look: Callable[[Box], Look], size: tuple[int, int], aspect: float) -> Look:
@@ -165,50 +158,53 @@ def closer(look: Callable[[Box], Look], size: tuple[int, int], aspect: float) ->
     whole = Box(0, 0, *size)
     wide = look(whole)
     people = people_in(wide, whole, sure=True)
-    if people is None or around(people, whole, aspect, _LOOSE) == whole:
+    if people is not None and around(people, whole, aspect, _STILL_LOOSE) == whole:
+        fitting = fitted(look, core(wide), whole, aspect)
+        people = None
+        if fitting is not None and not confirmed(beside(wide, fitting[1], whole), look, whole, aspect):
+            people = fitting[1]
+    if people is None or (view := around(people, whole, aspect, _STILL_MARGIN)) == whole:
         return wide
-    close = look(around(people, whole, aspect, _MARGIN))
+    close = look(view)
     found = people_in(close, whole, sure=False)
     return close if _same(found, people) else wide
 
 
+def fitted(
+    look: Callable[[Box], Look], middle: tuple[float, float], whole: Box, aspect: float
+) -> tuple[Look, Bounds] | None:
+    """Return a look in which people fit the largest view of the network's shape, and their bounds; None if
+    there is none, or nobody. Where they are beside the middle they are looked at once more."""
+    for _ in range(_TRIES):
+        view = shaped(middle, whole, aspect)
+        if view.area > _WORTHWHILE * whole.area:
+            return None
+        close = look(view)
+        found = people_in(close, whole, sure=True)
+        if found is None:
+            return None
+        if found.inside(view):
+            return close, found
+        middle = found.middle
+    return None
+
+
+def beside(wide: Look, people: Bounds, whole: Box) -> list[Bounds]:
+    """Return who else is to be seen, not touching those people."""
+    return [each for each in pieces_in(wide, whole, sure=True) if not each.meets(people)]
+
+
+def confirmed(claims: list[Bounds], look: Callable[[Box], Look], whole: Box, aspect: float) -> list[Bounds]:
+    """Return those people who are also seen when looked at in a view of the network's shape."""
+    found = []
+    for claim in claims:
+        close = look(shaped(claim.middle, whole, aspect))
+        found += [each for each in pieces_in(close, whole, sure=True) if each.meets(claim)]
+    return found
+
+
 def _same(people: Bounds | None, others: Bounds | None) -> bool:
     return people is not None and others is not None and people.overlap(others) >= _SAME
-
-
-def people_in(look: Look, whole: Box, *, sure: bool) -> Bounds | None:
-    """Return the bounds of the people seen, specks left out; None where there is nobody.
-
-    `sure`: only what is large and opaque enough not to be a leak. Whoever the view cuts is taken to reach
-    beyond it.
-    """
-    small = cv2.resize(look.share, (_GRID, _GRID), interpolation=cv2.INTER_AREA)
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats((small > 0.5).astype(np.uint8))
-    areas = stats[:, cv2.CC_STAT_AREA]
-    kept = areas >= max(_SPECK, _MINOR * areas[1:].max(initial=0))
-    if sure:
-        opacity = np.bincount(pieces.ravel(), small.ravel(), count) / np.maximum(areas, 1)
-        kept &= (areas >= _SURE_CELLS) & (opacity >= _SURE)
-    kept[0] = False  # the background
-    if not kept.any():
-        return None
-    left, top, width, height = stats[kept, :4].T
-    cells = left.min(), top.min(), (left + width).max(), (top + height).max()
-    return _extended([int(cell) for cell in cells], look.view, whole)
-
-
-def _extended(cells: list[int], view: Box, whole: Box) -> Bounds:
-    """Bounds in cells of the view -> in the frame's pixels."""
-    first, last, across, down = (0, _GRID, view.width / _GRID, view.height / _GRID)
-    left, right = view.x + cells[0] * across, view.x + cells[2] * across
-    top, bottom = view.y + cells[1] * down, view.y + cells[3] * down
-    wider, higher = _REACH * (right - left), _REACH * (bottom - top)
-    return Bounds(
-        max(left - wider * (cells[0] == first), whole.x),
-        max(top - higher * (cells[1] == first), whole.y),
-        min(right + wider * (cells[2] == last), whole.width),
-        min(bottom + higher * (cells[3] == last), whole.height),
-    )
 
 
 def settled(tracked: Bounds | None, people: Bounds) -> Bounds:
@@ -230,6 +226,13 @@ def around(people: Bounds, whole: Box, aspect: float, margin: float) -> Box:
     x, width = _span((people.left + people.right) / 2, width, whole.width)
     y, height = _span((people.top + people.bottom) / 2, height, whole.height)
     return Box(x, y, width, height) if width * height <= _WORTHWHILE * whole.area else whole
+
+
+def shaped(middle: tuple[float, float], whole: Box, aspect: float) -> Box:
+    """Return the largest part of a frame that has an aspect, as near as may be around a place (x, y)."""
+    x, width = _span(middle[0], whole.height * aspect, whole.width)
+    y, height = _span(middle[1], whole.width / aspect, whole.height)
+    return Box(x, y, width, height)
 
 
 def _span(middle: float, extent: float, limit: int) -> tuple[int, int]:

@@ -129,14 +129,14 @@ def test_what_is_remembered_moves_with_the_box() -> None:
 def test_edges_stay_where_they_are_whether_cropped_or_not(
     tmp_path: Path, middle: tuple[float, float], size: tuple[int, int]
 ) -> None:
-    """A network that repeats what it sees gives a disc its place in the frame; closely to 0.05 pixels."""
+    """A network that repeats what it sees gives a disc its place in the frame; closely to 0.1 pixels."""
     truth = disc(size, middle, 40)
     found = {}
     for crop in ("off", "auto"):
         with Segmenter(networks.identity(tmp_path), crop=crop, smooth=0) as segmenter:
-            found[crop] = [segmenter(shown(grey(truth))) for _ in range(3)][-1]
+            found[crop] = [segmenter(shown(grey(truth))) for _ in range(4)][-1]
     assert found["auto"].alpha.shape != found["off"].alpha.shape
-    for crop, error, shift in (("off", 0.04, 0.6), ("auto", 0.01, 0.05)):
+    for crop, error, shift in (("off", 0.04, 0.6), ("auto", 0.01, 0.1)):
         assert np.abs(full_size(found[crop], size) - truth).mean() < error
         assert centre(found[crop], size) == pytest.approx(middle, abs=shift)
 

@@ -226,6 +226,6 @@ def test_a_moving_picture_is_never_turned_into_full_size_rgb(monkeypatch: pytest
             return result
 
     monkeypatch.setattr("streamseg.network_input.VideoReformatter", Watched)
-    with Segmenter(find_model("selfie"), runtime="null") as segmenter:
+    with Segmenter(find_model("selfie"), runtime="onnxruntime") as segmenter:
         segmenter(shown(picture(1280, 720)))
-    assert made == [(64, 36, "gray"), (256, 256, "gbrp")]
+    assert set(made) == {(64, 36, "gray"), (256, 256, "gbrp")}

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamseg.crop import ALIGNMENT, Box
-from streamseg.tracking import Bounds, Look, Tracker, around, closer, people_in, settled, tiles
+from streamseg.people import Bounds, Look, core, people_in
+from streamseg.tracking import Tracker, around, closer, settled, tiles
 
 SIZE = (640, 360)
 WHOLE = Box(0, 0, *SIZE)
@@ -78,7 +79,7 @@ def test_the_box_stays_where_it_is_as_long_as_it_fits() -> None:
 
 def test_the_box_does_not_shrink_at_once() -> None:
     """An arm that is lost for a frame leaves the box as it is; one stretched out is in view again at once."""
-    narrow, wide = at(100), at(60, width=160)
+    narrow, wide = at(100), at(30, width=220)
     views, _ = followed([[wide]] * 20 + [[narrow], [wide]] * 5)
     assert len(set(views[1:])) == 1
     views, _ = followed([[wide]] * 5 + [[narrow]] * 20 + [[wide]] * 3)
@@ -87,10 +88,62 @@ def test_the_box_does_not_shrink_at_once() -> None:
 
 
 def test_who_fills_the_frame_is_seen_in_the_whole_of_it() -> None:
-    """A talking head is not cropped, and costs one look a frame."""
-    views, eye = followed([[at(120, 60, 400, 300)]] * 30)
-    assert set(views) == {WHOLE}
-    assert len(eye.views) == 30
+    """A talking head, or two people far apart, is not cropped, for hardly more than a look a frame."""
+    for people in ([at(120, 60, 400, 300)], [at(10), at(550)]):
+        views, eye = followed([people] * 240)
+        assert set(views) == {WHOLE}
+        assert len(eye.views) <= 240 * (1 + 1 / 20)
+
+
+class Squeezed(Eye):
+    """A network that takes something of the room for people when a view is much wider than its input."""
+
+    leak = Bounds(420, 200, 640, 360)
+
+    def __call__(self, view: Box) -> Look:
+        """Look at a part of the frame."""
+        seen = self.drawn
+        if view.width > 1.3 * view.height:
+            left, top, right, bottom = (int(edge) for edge in self.leak)
+            self.drawn = seen.copy()
+            self.drawn[top:bottom, left:right] = 1
+        look = super().__call__(view)
+        self.drawn = seen
+        return look
+
+
+@pytest.mark.parametrize("person", [at(100, 60, 200, 300), at(230, 30, 200, 330)])
+def test_what_only_a_squeezed_frame_shows_is_no_person(person: Bounds) -> None:
+    """Neither beside a person nor as a part of one: they are followed in the part of the frame they fill."""
+    views, eye = followed([[person]] * 120, Squeezed())
+    for view in views:
+        assert view != WHOLE
+        assert holds(view, person)
+    assert len(eye.views) <= 120 * (1 + 1 / 6) + 4
+    assert holds(closer(eye, SIZE, 1.0).view, person)
+    assert closer(eye, SIZE, 1.0).view != WHOLE
+
+
+def test_the_core_is_where_a_matte_is_thickest() -> None:
+    """A thin leak does not draw it aside; a matte of everything, or nothing, has it in the middle."""
+    eye = Eye().show(PERSON, Bounds(180, 300, 640, 312))
+    x, y = core(eye(WHOLE))
+    assert (x, y) == pytest.approx((140, 200), abs=12)
+    for opacity in (0.0, 1.0):
+        everywhere = Eye().show(Bounds(0, 0, *SIZE), opacity=opacity)
+        assert core(everywhere(WHOLE)) == pytest.approx((320, 180))
+
+
+def test_a_fringe_is_not_followed() -> None:
+    """What is half opaque beside a person does not move their bounds by more than a cell."""
+    eye = Eye().show(PERSON)
+    alone = people_in(eye(WHOLE), WHOLE, sure=False)
+    eye.drawn[200:320, 180:300] = 0.6
+    fringed = people_in(eye(WHOLE), WHOLE, sure=False)
+    assert alone is not None
+    assert fringed is not None
+    assert fringed.right == pytest.approx(alone.right, abs=10)
+    assert fringed[:2] == alone[:2]
 
 
 def test_nobody_is_looked_for_in_tiles() -> None:
@@ -176,14 +229,14 @@ def test_who_is_cut_by_the_box_is_taken_to_go_on() -> None:
 
 
 def test_stills_are_looked_at_twice_where_that_helps() -> None:
-    """A small person is shown closely, a large one and an empty frame whole, in one look."""
+    """A small person is shown closely, a large one whole, and an empty frame too, in one look."""
     eye = Eye()
     assert holds(close := closer(eye.show(PERSON), SIZE, 1.0).view, PERSON)
     assert eye.views == [WHOLE, close]
-    for people in ([at(100, 0, 400, 360)], []):
-        eye = Eye()
-        assert closer(eye.show(*people), SIZE, 1.0).view == WHOLE
-        assert eye.views == [WHOLE]
+    assert closer(eye.show(at(100, 0, 400, 360)), SIZE, 1.0).view == WHOLE
+    eye = Eye()
+    assert closer(eye.show(), SIZE, 1.0).view == WHOLE
+    assert eye.views == [WHOLE]
     assert closer(Eye(sees=lambda view: view == WHOLE).show(PERSON), SIZE, 1.0).view == WHOLE
 
 

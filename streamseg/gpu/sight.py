@@ -23,11 +23,11 @@ from streamseg.gpu.slot import Lease, Slot
 from streamseg.gpu.surface import OnCard, Surface, positions, upload
 from streamseg.models.card import ModelCard
 from streamseg.network_input import NetworkInput, Placement
+from streamseg.people import Look
 from streamseg.pictures import layout
 from streamseg.runtimes.base import Tensors
 from streamseg.shots import GRID
 from streamseg.sight import Glance, Sight
-from streamseg.tracking import Look
 
 
 class CardSight(Sight):

@@ -30,6 +30,8 @@ class Runtime(ABC):
     """What a plan's layers compute in; None: as the network is stored."""
     keeps_states = False
     """What a recurrent network remembers stays inside, and is neither given nor returned."""
+    blind = False
+    """It finds the same in whatever it is shown: looking at parts would tell nothing."""
 
     @property
     def failure(self) -> str | None:

@@ -27,6 +27,7 @@ class NullRuntime(Runtime):
     """
 
     name = "null"
+    blind = True
 
     def __init__(
         self,
