@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from streamseg.cli.listening import answer
+from streamseg.control import Control
+from streamseg.settings import Settings
 from tests.clips import read_frames
-from tests.commandline import FAST, Cli, process
+from tests.commandline import FAST, PROJECT, Cli, process
 
 LONG = "test:160x120@30,3600s"
 
@@ -85,6 +90,14 @@ def test_what_makes_no_sense_is_answered_and_changes_nothing(line: str, told: st
     assert settings["effect"] == "silhouette"
 
 
+@pytest.mark.parametrize(("before", "told"), [('{"effect":', "as JSON"), ("effect=", "not begun")])
+def test_json_deeper_than_python_can_read_is_no_json(before: str, told: str) -> None:
+    """It is answered as all else is: here, that it is not understood, and that no run can take the text."""
+    refused = answer(Control(Settings()), before + "[" * 4000)
+    assert refused["ok"] is False
+    assert told in str(refused["error"])
+
+
 def test_the_end_of_the_commands_is_not_the_end_of_the_run(tmp_path: Path) -> None:
     """A file is written to its end although nobody says anything any more."""
     target = tmp_path / "out.mp4"
@@ -93,6 +106,21 @@ def test_the_end_of_the_commands_is_not_the_end_of_the_run(tmp_path: Path) -> No
         out, err = run.communicate(timeout=60)
     assert (run.returncode, out, err) == (0, b"", b"")
     assert len(read_frames(target)) == 10
+
+
+def test_a_closed_standard_input_says_nothing(tmp_path: Path) -> None:
+    """With `<&-` the first file opened, a source perhaps, would get its number and be read as commands."""
+    source = tmp_path / "source"
+    source.write_text("stop")
+    program = (
+        "import os, sys\n"
+        "from streamseg import cli\n"
+        "cli.outcome = lambda paths: [os.open(paths[0], os.O_RDONLY), len(os.read(0, 9))][1]\n"
+        "cli.main(sys.argv[1:])"
+    )
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-c", program, source]
+    run = subprocess.run(command, capture_output=True, env={**os.environ, "PYTHONPATH": str(PROJECT)})
+    assert (run.returncode, run.stderr) == (0, b"")
 
 
 def test_answers_keep_out_of_a_video_on_stdout() -> None:

@@ -85,10 +85,12 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _replace_closed_streams() -> None:
-    """Started with `>&-` or `2>&-` Python has no such stream, and the first file opened gets its number."""
-    for name in ("stdout", "stderr"):
+    """Started with `<&-`, `>&-` or `2>&-` Python has no such stream, and the first file opened gets its
+    number: what is said there, or read as a command, would be that file's.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (for the life of the process)
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  (for the life of the process)
 
 
 def outcome(arguments: list[str]) -> int:

@@ -89,7 +89,7 @@ def _obeyed(control: Control, line: str) -> dict[str, object] | None:
 def _object(line: str) -> dict[str, object]:
     try:
         values = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"cannot read command {line.strip()!r} as JSON: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f"command {line.strip()!r} is no JSON object of settings")
@@ -103,7 +103,7 @@ def _setting(word: str) -> tuple[str, object]:
         return name, [each for each in text.split(",") if each]
     try:
         return name, json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, text
 
 
