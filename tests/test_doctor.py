@@ -19,6 +19,7 @@ from streamseg.sources.cameras import Camera
 from streamseg.sources.v4l2 import Mode
 from tests.cameras import fake_device
 from tests.commandline import PROJECT, Cli
+from tests.x11 import virtual_screen
 
 
 def fact(what: str) -> doctor.Fact:
@@ -80,11 +81,23 @@ def test_no_screen_is_not_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.fix is not None and found.fix.startswith("export DISPLAY=:0 ")
 
 
+def test_a_screen_nobody_shows_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DISPLAY at which nothing answers is said to be none."""
+    monkeypatch.setenv("DISPLAY", ":9876")
+    monkeypatch.setattr(sys, "platform", "linux")
+    found = doctor.screen()
+    assert (found.state, found.found.split(",")[0]) == (
+        "not needed",
+        "none: nothing answers at DISPLAY=:9876",
+    )
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="needs Xvfb, a screen without a monitor")
 def test_screen_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one, it is named."""
-    monkeypatch.setenv("DISPLAY", ":7")
-    monkeypatch.setattr(sys, "platform", "linux")
-    assert doctor.screen().found == "DISPLAY=:7"
+    with virtual_screen("64x48") as display:
+        monkeypatch.setenv("DISPLAY", display)
+        assert doctor.screen().found == f"DISPLAY={display}"
 
 
 def copy_of_project(folder: Path) -> Path:

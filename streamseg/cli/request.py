@@ -16,6 +16,7 @@ from streamseg.cli.progress import say
 from streamseg.control import Control
 from streamseg.errors import UsageError
 from streamseg.models import find_model
+from streamseg.screens import no_screen
 from streamseg.segmenter import Segmenter
 from streamseg.settings import SETTINGS, Settings
 from streamseg.sinks import Encoding, Sink, check_encoding, open_sink
@@ -170,7 +171,8 @@ def default_source() -> str:
 
 def default_sink() -> str:
     """Return the window; raises UsageError where there is no screen."""
-    has_screen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if sys.platform.startswith("linux") and not has_screen:
-        raise UsageError("no -o was given and there is no screen for a window; name a file: -o out.mp4")
+    if missing := no_screen():
+        raise UsageError(
+            f"no -o was given and there is no screen for a window ({missing}); name a file: -o out.mp4"
+        )
     return "window"

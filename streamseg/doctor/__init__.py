@@ -16,6 +16,7 @@ from streamseg.doctor.fact import PIP, REINSTALL, Fact
 from streamseg.doctor.gpu import gpu_facts
 from streamseg.doctor.vcam import virtual_camera
 from streamseg.errors import StreamsegError, pip_extra, pip_install, reason
+from streamseg.screens import no_screen
 
 __all__ = ["Fact", "facts"]
 
@@ -181,12 +182,12 @@ def screen() -> Fact:
     """Where a window would appear."""
     if not sys.platform.startswith("linux"):
         return Fact(what="screen", found="the desktop")
-    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
-        if os.environ.get(variable):
-            return Fact(what="screen", found=f"{variable}={os.environ[variable]}")
+    if not (missing := no_screen()):
+        variable = "DISPLAY" if os.environ.get("DISPLAY") else "WAYLAND_DISPLAY"
+        return Fact(what="screen", found=f"{variable}={os.environ[variable]}")
     return Fact(
         what="screen",
-        found="none: DISPLAY is not set, so results go to files with -o",
+        found=f"none: {missing}, so results go to files with -o",
         state="not needed",
         fix="export DISPLAY=:0   (where this machine has a desktop; from afar: ssh -X)",
     )

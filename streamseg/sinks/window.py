@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from streamseg.errors import SinkClosed, SinkError, UsageError, pip_install, redacted
 from streamseg.frame import Frame, Tracks, VideoFormat
+from streamseg.screens import no_screen
 from streamseg.sinks.base import Destination, Sink
 from streamseg.sinks.geometry import square_size
 
@@ -58,10 +59,8 @@ class WindowSink(Sink):
         self.notes = []
         self._open = self._full = self._helping = False
         self._told, self._told_at, self._noted = "", 0.0, ""
-        if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            raise SinkError(
-                "cannot open a window: there is no screen (DISPLAY is not set); write a file: -o out.mp4"
-            )
+        if missing := no_screen():
+            raise SinkError(f"cannot open a window: there is no screen ({missing}); write a file: -o out.mp4")
         number = re.fullmatch(r"window:?(\d{0,4})", self.uri, re.IGNORECASE)
         if number is None:
             raise UsageError(f"cannot understand {self.uri!r}; write window or, for monitor 2, window:2")
