@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Sequence
 from fractions import Fraction
@@ -124,6 +125,31 @@ def test_a_file_alone_with_a_stream_loses_nothing() -> None:
     report = run(ListSource(), sink)
     assert len(sink.frames) == 10
     assert (report.sinks_dropped, sink.waits) == ([0], True)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="Windows has no such signals")
+def test_a_stop_ends_the_wait_for_a_stalled_stream() -> None:
+    """Frames that wait for a server that takes none are not waited for once somebody asks for the end, by a
+    signal on the very thread that waits: the oldest are dropped, and counted."""
+    sink = Gate()
+    apart = started(sink, leaky=False)
+    rescue = threading.Timer(20, sink.open.set)
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: apart.interrupt())
+    try:
+        rescue.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        for frame in made_frames(range(0, 60_000, 3000)):
+            apart.write(frame)
+        waited = sink.open.is_set()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        rescue.cancel()
+        sink.open.set()
+        apart.close()
+    assert not waited
+    assert len(sink.frames) + sink.dropped == 20
+    assert sink.dropped >= 20 - DEPTH - 1
+    assert sink.frames[-1].picture.pts == 57_000
 
 
 def test_pictures_keep_their_times_for_everybody() -> None:

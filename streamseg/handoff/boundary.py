@@ -50,6 +50,13 @@ class Handoff(Generic[T]):
                     self._items[0] = self._merge(dropped, self._items[0])
             self._changed.notify_all()
 
+    def leak(self) -> None:
+        """Make nobody wait any more who passes an item on: from now on the oldest is dropped. Safe in a
+        signal handler."""
+        with self._changed:
+            self._leaky = True
+            self._changed.notify_all()
+
     def fill(self, items: Iterable[T]) -> None:
         """Pass all items on, as long as they are taken, and close with how they ended."""
         try:

@@ -35,6 +35,11 @@ class Worker(Generic[T]):
         """Pass an item on."""
         self._boundary.put(item)
 
+    def hurry(self) -> None:
+        """Make nobody wait any more who passes an item on: the oldest is dropped. Safe in a signal
+        handler."""
+        self._boundary.leak()
+
     def finish(self, seconds: float) -> bool:
         """Let it work off what it has, and end; wait so long for that and tell whether it has ended."""
         self._boundary.close()

@@ -97,9 +97,11 @@ class Apart(Sink):
                 self._put(held)
 
     def interrupt(self) -> None:
-        """Ask the sink to end soon."""
+        """Ask the sink to end soon, and wait for it with no frame any more."""
         super().interrupt()
         self._sink.interrupt()
+        if self._started:
+            self._worker.hurry()
 
     def close(self) -> None:
         """Let the sink finish; raise SinkError if it has not after a while."""
