@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import av
 import pytest
@@ -99,6 +100,23 @@ def test_a_server_that_stalls_is_left_and_tried_again(
     assert report.sinks_dropped[0] > 0
     assert report.sinks_dropped[1] == 0
     assert rising([time for time, _ in packets_in(bytes(server.received[-1]), "video")])
+
+
+def test_a_server_that_takes_again_gets_one_stream_at_a_time(tmp_path: Path) -> None:
+    """A connection given up too soon, whose server takes again, is closed before the next is made: nginx
+    refuses whoever sends where somebody does already."""
+    clip = make_flashes(tmp_path / "talk.mkv", 8)
+    with nginx(tmp_path, record=True) as server:
+        sink: Any = stream_to(server.rtmp(), timeout=10.0)
+
+        def lose_patience() -> None:
+            sink._stream._timeout = 0.0
+
+        report = broadcast(clip, sink, ListSink(), watch=when(50, lose_patience))
+        recorded = sorted(server.recorded.iterdir(), key=lambda path: path.stat().st_mtime)
+    assert report.reconnects == 1
+    assert not report.failures
+    assert [bool(packets_in(part, "video")) for part in recorded] == [True, True]
 
 
 @pytest.mark.parametrize("scheme", ["rtmp", "rtsp", "tcp"])

@@ -31,7 +31,7 @@ from streamseg.sinks.base import Destination
 from streamseg.sinks.containers import CONTAINERS, H264, KEYFRAME_SECONDS, Container
 from streamseg.sinks.files import Direct
 from streamseg.sinks.media import MediaSink
-from streamseg.sinks.sockets import break_off
+from streamseg.sinks.sockets import break_off, can_break_off
 
 _MPEGTS = replace(
     CONTAINERS[".ts"],
@@ -78,7 +78,8 @@ NO_WAITING = {"max_interleave_delta": "1000000", "flush_packets": "1"}
 
 _USUAL_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
-_RTSP_PORT = 554
+_PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
+"""Of servers whose address names none."""
 
 _WHOLE_PACKETS = "pkt_size=1316"
 """Seven packets of 188 bytes to a datagram: a lost one does not break its neighbours."""
@@ -149,6 +150,8 @@ class Connection(MediaSink):
 class Fifo(Connection):
     """Through FFmpeg's `fifo`. With one packet of room the third packet waits until the header is written."""
 
+    _broken = False
+
     def _muxer(self, options: dict[str, str]) -> OutputContainer:
         target = {**options, **self._target_options()}
         text = ":".join(f"{key}={_escaped(value)}" for key, value in target.items())
@@ -173,10 +176,22 @@ class Fifo(Connection):
         if self.made and time.monotonic() - begun > _NEARLY * self._timeout:
             raise SinkError(f"cannot write {self.uri!r}: {self._took_nothing}") from TimeoutError()
 
+    def lose(self) -> None:
+        """Take nothing more. A server that takes nothing is not waited for: one that wakes again while its
+        connection stands refuses another, as somebody sends there already."""
+        super().lose()
+        self._break_off()
+
     def lingers(self, error: SinkError) -> bool:
         """Where the server takes nothing, FFmpeg tries to write a trailer and a farewell all the same, each
-        for as long as the server may take. (PyAV holds Python's lock while it waits for that.)"""
-        return self.made and isinstance(error.__cause__, TimeoutError)
+        for as long as the server may take (PyAV holds Python's lock while it waits for that); unless it was
+        broken off, or takes again."""
+        return self.made and isinstance(error.__cause__, TimeoutError) and not can_break_off()
+
+    def _break_off(self, *, patience: float = 0.0) -> None:
+        place = urlsplit(self._address)
+        port = place.port or _PORTS[place.scheme.lower()]
+        self._broken = break_off(port, patience=patience) or self._broken
 
     @property
     def _took_nothing(self) -> str:
@@ -216,21 +231,11 @@ class Rtsp(Fifo):
 
     container = _RTSP
     _watch: Watch | None = None
-    _broken = False
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
         """Connect."""
         self._watch = Watch(self._break_off, seconds=self._timeout, name="rtsp")
         super().start(video, first, tracks)
-
-    def lose(self) -> None:
-        """Take nothing more; the server is not waited for."""
-        super().lose()
-        self._break_off()
-
-    def lingers(self, error: SinkError) -> bool:
-        """Not where there is no connection any more to take leave of."""
-        return super().lingers(error) and not self._broken
 
     def close(self) -> None:
         """Take leave, if the server takes anything."""
@@ -243,10 +248,6 @@ class Rtsp(Fifo):
         assert self._watch is not None
         with super()._in_time(), self._watch:
             yield
-
-    def _break_off(self, *, patience: float = 0.0) -> None:
-        port = urlsplit(self._address).port or _RTSP_PORT
-        self._broken = break_off(port, patience=patience) or self._broken
 
     def _close_container(self) -> None:
         super()._close_container()

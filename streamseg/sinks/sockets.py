@@ -31,6 +31,11 @@ def break_off(port: int, *, patience: float = 0.0) -> bool:
     return broken
 
 
+def can_break_off() -> bool:
+    """Whether connections can be found here."""
+    return bool(_descriptors())
+
+
 def _descriptors() -> list[int]:
     try:
         return [int(entry.name) for entry in _OPEN.iterdir()]
