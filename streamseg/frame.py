@@ -154,6 +154,14 @@ class Tracks:
         """Add a packet (the source's thread)."""
         self.packets.append(packet)
 
+    @property
+    def oldest(self) -> av.Packet[Any] | None:
+        """The packet that has waited longest; None where all are taken."""
+        try:
+            return self.packets[0]
+        except IndexError:
+            return None
+
     def take(self) -> list[av.Packet[Any]]:
         """Remove and return all packets read so far (the sinks' thread)."""
         taken = []

@@ -171,6 +171,20 @@ def test_packets_nobody_takes_are_not_kept(tmp_path: Path, monkeypatch: pytest.M
         assert source.tracks.packets
 
 
+def test_packets_that_are_taken_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many wait, as many as before or none: where somebody takes them, none is left out for want of a
+    taker."""
+    monkeypatch.setattr(media, "_UNTAKEN_LIMIT", 1)
+    path = tmp_path / "clip.mp4"
+    make_clip(path, frames=60, audio="aac")
+    with open_source(str(path)) as source:
+        taken = []
+        for _ in source:
+            taken += source.tracks.take()
+        taken += source.tracks.take()
+    assert [(packet.pts * packet.time_base, bytes(packet)) for packet in taken] == packets_of(path)
+
+
 def test_duration_cuts_picture_and_sound(tmp_path: Path) -> None:
     """Frames and sound end together after the asked time, which counts from the first frame."""
     path = tmp_path / "clip.mp4"

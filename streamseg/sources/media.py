@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
+from typing import Any
 
 import av
 from av.codec.hwaccel import HWAccel
@@ -191,10 +192,11 @@ class MediaSource(Source):
 
     def _attended(self, frames: Iterable[Frame]) -> Iterator[Frame]:
         """Keep packets of the other tracks only while somebody takes them, or memory would fill."""
-        waiting = untaken = 0
+        oldest: av.Packet[Any] | None = None
+        untaken = 0
         for frame in frames:
-            untaken = untaken + 1 if len(self.tracks.packets) >= waiting else 0
-            waiting = len(self.tracks.packets)
+            before, oldest = oldest, self.tracks.oldest
+            untaken = untaken + 1 if oldest is not None and oldest is before else 0
             self._reader.keeping = untaken < _UNTAKEN_LIMIT
             self.frames += 1
             yield frame
