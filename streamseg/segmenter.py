@@ -198,6 +198,8 @@ class Segmenter:
             seen = self._tracker(look)
         steady = self._smoothing(seen.share, seen.view)
         alpha = cast(mattes.Alpha, cv2.convertScaleAbs(steady, alpha=255))  # rounded to nearest
+        if self.card.output.alpha_reach:
+            alpha = mattes.anchored(alpha, self.card.output.alpha_reach)
         return Matte(
             self._finished(alpha, frame, seen.view),
             self._labels(seen) if self.labels else None,
@@ -211,7 +213,8 @@ class Segmenter:
 
     def _held(self, seen: Look) -> OnCard | None:
         """What is on the GPU as it is here: not a matte that was changed since."""
-        if seen.held is not None and (self._smoothing.strength or self.choice.refined):
+        changed = self._smoothing.strength or self.choice.refined or self.card.output.alpha_reach
+        if seen.held is not None and changed:
             return replace(seen.held, alpha=None)
         return seen.held
 

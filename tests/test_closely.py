@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -153,3 +154,19 @@ def test_moving_people_are_found_better(data: Path, name: str, part: str, gain: 
         with Segmenter(find_model("selfie"), crop=crop) as segmenter:  # type: ignore[arg-type]
             mean[crop] = np.mean([overlap(segmenter(shown(made)), truth) for made, truth in frames])
     assert mean["auto"] - mean["off"] > gain
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.4])
+def test_a_card_tells_how_far_a_matte_reaches(tmp_path: Path, smooth: float) -> None:
+    """What is half opaque further from anything opaque than that is clear; the rest is as it was."""
+    card = networks.identity(tmp_path)
+    bounded = replace(card, output=replace(card.output, alpha_reach=4))
+    seen = disc((320, 320), (100, 160), 60)
+    seen[150:300, 200:310] = 0.5
+    found = {}
+    for each in (card, bounded):
+        with Segmenter(each, crop="off", smooth=smooth) as segmenter:
+            found[each.output.alpha_reach] = segmenter(shown(grey(seen))).alpha
+    assert found[0][24, 26] == 128
+    assert found[4][24, 26] == 0
+    np.testing.assert_array_equal(found[4][10:22, 4:18], found[0][10:22, 4:18])

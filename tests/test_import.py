@@ -66,8 +66,8 @@ def test_an_imported_network_is_found_by_name(tmp_path: Path) -> None:
 
 
 def plain(card: ModelCard) -> OutputSpec:
-    """The card's output without the contrast that was chosen by measuring and is in no file."""
-    return replace(card.output, alpha_offset=0.0, alpha_gain=1.0)
+    """The card's output without the contrast and the reach, which were measured and are in no file."""
+    return replace(card.output, alpha_offset=0.0, alpha_gain=1.0, alpha_reach=0)
 
 
 def test_an_imported_onnx_file_keeps_its_bytes(tmp_path: Path) -> None:

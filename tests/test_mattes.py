@@ -39,6 +39,35 @@ def test_threshold_level_is_a_share_of_full_opacity(level: float, opaque: int) -
     assert (mattes.threshold(np.full((5, 7), 128, np.uint8), level) == opaque).all()
 
 
+def test_anchored_keeps_soft_edges_and_clears_what_is_half_opaque_elsewhere() -> None:
+    """A disc stays as it is, with its edge; a fainter patch beside it is cut off beyond its reach, one apart
+    from it goes; so does all of a matte that is nowhere opaque."""
+    alone = mattes.feather(disc(20), 3)
+    assert (mattes.anchored(alone, 5) == alone).all()
+    leaking = alone.copy()
+    leaking[45:56, 71:] = 140
+    leaking[0:10, 0:10] = 190
+    kept = mattes.anchored(leaking, 5)
+    assert (kept[:10, :10] == 0).all()
+    assert (kept[45:56, 82:] == 0).all()
+    assert (kept[50, 60:73] == leaking[50, 60:73]).all()
+    assert (mattes.anchored(np.full((40, 40), 200, np.uint8), 5) == 0).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), reach=st.integers(1, 12))
+@settings(max_examples=50, deadline=None, derandomize=True)
+def test_anchored_only_takes_away(seed: int, reach: int) -> None:
+    """No pixel gains opacity; what is opaque, and around it to half the reach, keeps its own."""
+    alpha = np.random.default_rng(seed).integers(0, 256, (33, 47), dtype=np.uint8)
+    alpha[alpha >= 204] = np.where(np.indices(alpha.shape)[0][alpha >= 204] % 7, 100, 255)
+    kept = mattes.anchored(alpha, reach)
+    assert (kept <= alpha).all()
+    for row, column in np.argwhere(alpha >= 204):
+        near = slice(max(row - reach // 2, 0), row + reach // 2 + 1)
+        beside = slice(max(column - reach // 2, 0), column + reach // 2 + 1)
+        assert (kept[near, beside] == alpha[near, beside]).all()
+
+
 def test_invert_swaps_figure_and_ground() -> None:
     """Opacity becomes what was missing to full opacity."""
     np.testing.assert_array_equal(mattes.invert(np.array([[0, 1, 200, 255]], np.uint8)), [[255, 254, 55, 0]])

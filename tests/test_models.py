@@ -149,6 +149,7 @@ WRONG = {
         "align_corners = 1",
     ): "'output.align_corners': found 1, expected true or false",
     ("[output]", "[outputs]"): "key 'outputs': found",
+    ("alpha_gain = 2.0", "alpha_reach = -1"): "key 'output.alpha_reach': found -1, expected 0 to 100 cells",
     ("alpha_gain = 2.0", "alpha_gain = -2"): "key 'output.alpha_gain': found -2.0, expected a number above 0",
     (
         "shape = [1, 2, 3]",

@@ -77,6 +77,8 @@ def _facts(card: ModelCard) -> Iterator[tuple[str, str]]:
     yield "output", f"{result.name}: {result.kind} {result.layout}"
     if (result.alpha_offset, result.alpha_gain) != (0.0, 1.0):
         yield "opacity", f"(p {result.alpha_offset:+g}) * {result.alpha_gain:g}, within 0 and 1"
+    if result.alpha_reach:
+        yield "reach", f"{result.alpha_reach} cells from what is opaque"
     for state in card.states:
         yield "state", f"{state.input} <- {state.output} {'x'.join(map(str, state.shape))}"
     yield "folder", str(card.path) if card.path else "no folder"

@@ -106,6 +106,8 @@ class OutputSpec:
     alpha_offset: float = 0.0
     alpha_gain: float = 1.0
     """alpha = clip((p + alpha_offset) * alpha_gain, 0, 1), p the summed probability of the chosen classes."""
+    alpha_reach: int = 0
+    """Cells of the network's grid, from what is opaque, beyond which a matte is clear; 0: nowhere."""
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "name", self.name, "the name of the network's output")
@@ -114,6 +116,7 @@ class OutputSpec:
         _require_finite("alpha_offset", (self.alpha_offset,))
         _require_finite("alpha_gain", (self.alpha_gain,))
         _require(self.alpha_gain > 0, "alpha_gain", self.alpha_gain, "a number above 0")
+        _require(0 <= self.alpha_reach <= 100, "alpha_reach", self.alpha_reach, "0 to 100 cells")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
