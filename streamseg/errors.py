@@ -61,9 +61,17 @@ _SECRET_NAMES = "key|token|secret|pass|pwd|psw|auth|sig|credential|user|usr|logi
 _SECRETS = re.compile(rf"(?i)((?:^|[?&;/_#])[\w.%-]{{0,60}}(?:{_SECRET_NAMES})[\w.%-]{{0,60}}=)[^&;#\s'\"]+")
 
 
+_STREAM_KEY = re.compile(r"(?i)^(rtmps?://[^/]*/[^/]+/)[^\s'\"]+")
+"""What a stream is played by is on many servers what it is published by, too."""
+
+
 def redacted(text: str) -> str:
-    """Return `text` without user names, passwords and tokens of any URL in it."""
-    return _URL.sub(lambda url: _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", url[0])), text)
+    """Return `text` without user names, passwords, tokens and RTMP stream keys of any URL in it."""
+    return _URL.sub(lambda url: _public(url[0]), text)
+
+
+def _public(url: str) -> str:
+    return _STREAM_KEY.sub(r"\1***", _SECRETS.sub(r"\1***", _CREDENTIALS.sub("***@", url)))
 
 
 def reason(error: BaseException) -> str:
