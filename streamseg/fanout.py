@@ -125,6 +125,13 @@ class FanOut:
         """Whatever happens next, what has been written so far is worth finishing."""
         self._keep = self._started
 
+    def rescue(self) -> None:
+        """Finish what no person watches, where a window ends the process."""
+        for sink in tuple(self._open):
+            if not sink.paces:
+                with suppress(SinkError):
+                    sink.close()
+
     def abort(self) -> None:
         """Leave nothing half-written behind."""
         sinks, self._open = self._open, []

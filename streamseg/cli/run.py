@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from streamseg import pipeline
 from streamseg.cli.help import Command
 from streamseg.cli.interrupts import INTERRUPTED, Interrupts
 from streamseg.cli.keys import Keys
+from streamseg.cli.lastwords import last_words
 from streamseg.cli.listening import listening
 from streamseg.cli.loading import loaded
 from streamseg.cli.memory import give_pictures_back
@@ -24,11 +25,14 @@ from streamseg.cli.progress import progress, say
 from streamseg.cli.reports import conclude, failed_throughout, failure_kept, report_file, save
 from streamseg.cli.request import Request
 from streamseg.compositors import open_compositor
+from streamseg.errors import SinkError
 from streamseg.fanout import FanOut
 from streamseg.models import find_model
 from streamseg.report import report_of
 from streamseg.sinks import Sink
 from streamseg.stats import Stats
+
+_SCREEN_LOST = "the screen has gone, and the window with it; what was written until then is finished"
 
 _PATIENCE = 0.5
 """Seconds a stopped run waits for a silent network, pipe or camera."""
@@ -58,7 +62,17 @@ def execute(request: Request) -> int:
         if request.control:
             opened.enter_context(listening(control, sys.stderr if "-" in request.sinks else sys.stdout))
         summed_up = partial(report_of, source, control, sinks, stats)
+
+        def screen_lost() -> None:
+            outputs.rescue()
+            stats.fail(_SCREEN_LOST)
+            with suppress(SinkError):
+                save(summed_up(), target)
+            say(f"error: {_SCREEN_LOST}")
+            interrupts.leave(1)
+
         with (
+            last_words(screen_lost),
             progress(source.expected_frames, quiet=request.quiet) as watch,
             failure_kept(stats, summed_up, target),
         ):

@@ -1,0 +1,37 @@
+"""What is still done where a library ends the process: Qt does, by C's exit(), when its X server has gone."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def last_words(act: Callable[[], object]) -> Iterator[None]:
+    """Call `act` where the process is ended by exit() inside the block, on the thread that does it; `act`
+    should end the process itself. Without a C library that knows of it, as on Windows, nothing happens.
+
+    Handlers are registered as a library's of its own are (Itanium C++ ABI, 3.3.6.3), since these alone can be
+    taken back: one that came after Python had ended would crash.
+    """
+    try:
+        system = ctypes.CDLL(None)
+        register, finish = system["__cxa_atexit"], system["__cxa_finalize"]
+    except (TypeError, OSError, AttributeError):
+        yield
+        return
+    inside = True
+
+    def called(_argument: int | None) -> None:
+        if inside:
+            act()
+
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(called)
+    owner = ctypes.c_int()
+    register(callback, None, ctypes.byref(owner))
+    try:
+        yield
+    finally:
+        inside = False
+        finish(ctypes.byref(owner))
