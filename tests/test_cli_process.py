@@ -16,6 +16,8 @@ import pytest
 
 from tests.clips import make_clip, read_frames
 from tests.commandline import FAST, PROJECT, process
+from tests.receivers import Listener
+from tests.servers import wait_for
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -279,3 +281,15 @@ def test_an_interrupted_file_is_not_called_cut_short(tmp_path: Path) -> None:
     assert run.returncode == 130, err
     assert b"stopped early" in err
     assert b"cut short" not in err
+
+
+def test_an_interrupt_while_connecting_is_no_failure() -> None:
+    """The server has been asked, and has not answered: the run ends as interrupted, without a word."""
+    with (
+        Listener() as server,
+        process("run", LONG, "-o", f"http://127.0.0.1:{server.port}/a.ts", "--quiet", *FAST) as program,
+    ):
+        wait_for(lambda: any(server.received), "request")
+        program.send_signal(signal.SIGINT)
+        _, errors = program.communicate(timeout=30)
+    assert (program.returncode, errors) == (130, b"")

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import av
 from av.container import OutputContainer
 
-from streamseg.errors import SinkError
+from streamseg.errors import SinkClosed, SinkError
 from streamseg.frame import Frame, Tracks, VideoFormat
 from streamseg.handoff import Watch
 from streamseg.hosts import REFUSED, unknown_host
@@ -108,9 +108,9 @@ class Connection(MediaSink):
         self.uri = told(destination.uri)
 
     def _check_wanted(self) -> None:
-        """Raise SinkError where the run did not wait for this connection: its source may be gone."""
+        """Raise SinkClosed where the run did not wait for this connection: its source may be gone."""
         if self.interrupted:
-            raise SinkError(f"cannot write {self.uri!r}: the run ended before it was connected")
+            raise SinkClosed(f"cannot write {self.uri!r}: the run ended before it was connected")
 
     def lose(self) -> None:
         """Take nothing more, and know afterwards what became of sound and times until then."""
