@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,6 @@ import pytest
 
 from tests.clips import make_clip, read_frames
 from tests.commandline import FAST, PROJECT, process
-from tests.receivers import Listener
-from tests.servers import wait_for
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 
@@ -284,12 +283,14 @@ def test_an_interrupted_file_is_not_called_cut_short(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_while_connecting_is_no_failure() -> None:
-    """The server has been asked, and has not answered: the run ends as interrupted, without a word."""
-    with (
-        Listener() as server,
-        process("run", LONG, "-o", f"http://127.0.0.1:{server.port}/a.ts", "--quiet", *FAST) as program,
-    ):
-        wait_for(lambda: any(server.received), "request")
-        program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=30)
+    """The server has been asked, and answers after Ctrl-C: the run ends as interrupted, without a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        with process("run", LONG, "-o", target, "--quiet", *FAST) as program:
+            connection, _ = server.accept()
+            with connection:
+                assert connection.recv(100).startswith(b"PUT")
+                program.send_signal(signal.SIGINT)
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                _, errors = program.communicate(timeout=30)
     assert (program.returncode, errors) == (130, b"")
