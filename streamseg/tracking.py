@@ -230,8 +230,8 @@ def around(people: Bounds, whole: Box, aspect: float, margin: float) -> Box:
 
 def shaped(middle: tuple[float, float], whole: Box, aspect: float) -> Box:
     """Return the largest part of a frame that has an aspect, as near as may be around a place (x, y)."""
-    x, width = _span(middle[0], whole.height * aspect, whole.width)
-    y, height = _span(middle[1], whole.width / aspect, whole.height)
+    x, width = _span(middle[0], max(whole.height * aspect, _SMALLEST), whole.width)
+    y, height = _span(middle[1], max(whole.width / aspect, _SMALLEST), whole.height)
     return Box(x, y, width, height)
 
 

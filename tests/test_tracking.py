@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from streamseg.crop import ALIGNMENT, Box
 from streamseg.people import Bounds, Look, core, people_in
-from streamseg.tracking import Tracker, around, closer, settled, tiles
+from streamseg.tracking import Tracker, around, closer, settled, shaped, tiles
 
 SIZE = (640, 360)
 WHOLE = Box(0, 0, *SIZE)
@@ -269,7 +269,9 @@ def test_boxes_can_be_cut(
     assert box.x + box.width >= person.right - 2
     assert box.y <= person.top + 2
     assert box.y + box.height >= person.bottom - 2
-    for tile in tiles(whole):
+    view = shaped(person.middle, whole, aspect)
+    assert view.width == size[0] or view.height == size[1]
+    for tile in (view, *tiles(whole)):
         assert whole.holds(tile)
         assert tile.area > 0
 
