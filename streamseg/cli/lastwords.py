@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,17 +11,16 @@ from contextlib import contextmanager
 @contextmanager
 def last_words(act: Callable[[], object]) -> Iterator[None]:
     """Call `act` where the process is ended by exit() inside the block, on the thread that does it; `act`
-    should end the process itself. Without a C library that knows of it, as on Windows, nothing happens.
+    should end the process itself. Only with GNU's C library: elsewhere nothing happens.
 
     Handlers are registered as a library's of its own are (Itanium C++ ABI, 3.3.6.3), since these alone can be
     taken back: one that came after Python had ended would crash.
     """
-    try:
-        system = ctypes.CDLL(None)
-        register, finish = system["__cxa_atexit"], system["__cxa_finalize"]
-    except (TypeError, OSError, AttributeError):
+    if not _gnu():
         yield
         return
+    system = ctypes.CDLL(None)
+    register, finish = system["__cxa_atexit"], system["__cxa_finalize"]
     inside = True
 
     def called(_argument: int | None) -> None:
@@ -35,3 +35,11 @@ def last_words(act: Callable[[], object]) -> Iterator[None]:
     finally:
         inside = False
         finish(ctypes.byref(owner))
+
+
+def _gnu() -> bool:
+    """Whether the C library is GNU's; musl, for one, takes no handler back."""
+    try:
+        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
+    except (AttributeError, ValueError, OSError):
+        return False
