@@ -61,7 +61,7 @@ _SECRET_NAMES = "key|token|secret|pass|pwd|psw|auth|sig|credential|user|usr|logi
 _SECRETS = re.compile(rf"(?i)((?:^|[?&;/_#])[\w.%-]{{0,60}}(?:{_SECRET_NAMES})[\w.%-]{{0,60}}=)[^&;#\s'\"]+")
 
 
-_STREAM_KEY = re.compile(r"(?i)^(rtmps?://[^/]*/[^/]+/)[^\s'\"]+")
+_STREAM_KEY = re.compile(r"(?i)(\brtmp[a-z]{0,2}://[^/]*/[^/]*/)[^\s'\"]+")
 """What a stream is played by is on many servers what it is published by, too."""
 
 

@@ -126,10 +126,12 @@ class FanOut:
         self._keep = self._started
 
     def rescue(self) -> None:
-        """Finish what no person watches, where a window ends the process."""
-        for sink in tuple(self._open):
+        """Finish what no person watches, where a window ends the process: files first, no stream for long."""
+        for sink in sorted(self._open, key=lambda sink: isinstance(sink, Apart)):
+            if isinstance(sink, Apart):
+                sink.interrupt()
             if not sink.paces:
-                with suppress(SinkError):
+                with suppress(Exception):  # the others have to be finished too
                     sink.close()
 
     def abort(self) -> None:

@@ -55,13 +55,15 @@ def outline(alpha: Alpha, width: float) -> Alpha:
 
 
 def anchored(alpha: Alpha, reach: int) -> Alpha:
-    """Clear what is further than `reach` pixels from anything opaque (0.8): soft edges are not, what
-    a network half takes for a part of somebody is. 0.03 ms for the 256x256 of a network.
+    """Let what is further than `reach` pixels from anything opaque (0.8) fade out within half as many more.
+
+    Soft edges are nearer; what a network half takes for a part of somebody is not. Where nothing is opaque
+    nothing is left. 0.03 ms for the 256x256 of a network.
     """
     side = 2 * reach + 1
     _, opaque = cv2.threshold(alpha, _OPAQUE, 255, cv2.THRESH_BINARY)
     around = cv2.dilate(opaque, np.ones((side, side), np.uint8))
-    return _codes(cv2.min(alpha, cv2.blur(around, (reach, reach))))
+    return _codes(cv2.min(alpha, cv2.blur(around, (reach | 1, reach | 1))))
 
 
 def refine(alpha: Alpha, luma: NDArray[np.uint8], *, radius: int = 2, eps: float = 1e-4) -> Alpha:

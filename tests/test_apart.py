@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -19,6 +20,7 @@ from streamseg.stats import Stats
 from tests.doubles import ListSink, ListSource
 from tests.list_runs import run
 from tests.receivers import join_left_behind
+from tests.servers import wait_for
 from tests.sinking import made_frames
 
 
@@ -223,3 +225,19 @@ def test_a_worker_works_off_what_it_has() -> None:
     with pytest.raises(ZeroDivisionError):
         failing.finish(10)
     assert done[-1] == -2
+
+
+def test_a_window_that_ends_the_process_costs_no_file() -> None:
+    """Files are finished first, and before a stream that takes nothing is given up; what one of them raises
+    is no matter to the others."""
+    stuck, bad, file = Gate(), ListSink(), ListSink()
+    bad.close = lambda: 1 // 0  # type: ignore[assignment]
+    fan = FanOut([stuck, bad, file], Stats(), live=True)
+    with suppress(ZeroDivisionError), fan, ListSource([0]) as source:
+        (frame,) = source
+        fan.write(source, frame)
+        wait_for(lambda: not fan._apart[0]._worker._boundary._items, "a frame on its way")
+        fan.rescue()
+        assert file.ended == "closed"
+        assert fan.stuck
+        stuck.open.set()

@@ -80,6 +80,8 @@ def test_peak_memory_is_that_of_this_process() -> None:
         ("cannot open 'rtmp://h/live/key': refused", "cannot open 'rtmp://h/live/***': refused"),
         ("rtmps://me:word@h:1/app/inst/key?x=1", "rtmps://***@h:1/app/***"),
         ("rtmp://h/live", "rtmp://h/live"),
+        ("rtmpt://h//key", "rtmpt://h//***"),
+        ("output:rtmp://h/live/key", "output:rtmp://h/live/***"),
         ("rtmp:a?token=abc", "rtmp:a?token=***"),
         ("/videos/monkey=1.mp4", "/videos/monkey=1.mp4"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from streamseg.cli.progress import progress, say
 from streamseg.cli.reports import conclude, failed_throughout, failure_kept, report_file, save
 from streamseg.cli.request import Request
 from streamseg.compositors import open_compositor
-from streamseg.errors import SinkError
 from streamseg.fanout import FanOut
 from streamseg.models import find_model
 from streamseg.report import report_of
@@ -64,15 +63,16 @@ def execute(request: Request) -> int:
         summed_up = partial(report_of, source, control, sinks, stats)
 
         def screen_lost() -> None:
-            outputs.rescue()
-            stats.fail(_SCREEN_LOST)
-            with suppress(SinkError):
+            try:
+                outputs.rescue()
+                stats.fail(_SCREEN_LOST)
+                say(f"error: {_SCREEN_LOST}")
                 save(summed_up(), target)
-            say(f"error: {_SCREEN_LOST}")
-            interrupts.leave(1)
+            finally:
+                interrupts.leave(1)
 
         with (
-            last_words(screen_lost),
+            last_words(screen_lost) if outputs.paces else nullcontext(),
             progress(source.expected_frames, quiet=request.quiet) as watch,
             failure_kept(stats, summed_up, target),
         ):

@@ -107,7 +107,8 @@ class OutputSpec:
     alpha_gain: float = 1.0
     """alpha = clip((p + alpha_offset) * alpha_gain, 0, 1), p the summed probability of the chosen classes."""
     alpha_reach: int = 0
-    """Cells of the network's grid, from what is opaque, beyond which a matte is clear; 0: nowhere."""
+    """Cells of the network's grid, from what is opaque, beyond which a matte fades out, within half as many
+    more; 0: nowhere. Label maps keep what it clears."""
 
     def __post_init__(self) -> None:
         _require(bool(self.name), "name", self.name, "the name of the network's output")

@@ -6,7 +6,7 @@ import re
 
 from streamseg.errors import redacted
 
-_STREAM_KEY = re.compile(r"(?i)^(rtmps?://[^/]*/[^/]+/).+$", re.DOTALL)
+_STREAM_KEY = re.compile(r"(?i)^(rtmp[a-z]{0,2}://[^/]*/[^/]*/).+$", re.DOTALL)
 
 
 def told(uri: str) -> str:

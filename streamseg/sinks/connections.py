@@ -182,6 +182,11 @@ class Fifo(Connection):
         super().lose()
         self._break_off()
 
+    def abort(self) -> None:
+        """Break off, and take no leave of a server that takes nothing: every thread would wait for that."""
+        self._break_off()
+        super().abort()
+
     def lingers(self, error: SinkError) -> bool:
         """Where the server takes nothing, FFmpeg tries to write a trailer and a farewell all the same, each
         for as long as the server may take (PyAV holds Python's lock while it waits for that); unless it was
@@ -191,7 +196,7 @@ class Fifo(Connection):
     def _break_off(self, *, patience: float = 0.0) -> None:
         place = urlsplit(self._address)
         port = place.port or _PORTS[place.scheme.lower()]
-        self._broken = break_off(port, patience=patience) or self._broken
+        self._broken = break_off(place.hostname or "", port, patience=patience) or self._broken
 
     @property
     def _took_nothing(self) -> str:
@@ -234,8 +239,8 @@ class Rtsp(Fifo):
 
     def start(self, video: VideoFormat, first: Frame, tracks: Tracks) -> None:
         """Connect."""
-        self._watch = Watch(self._break_off, seconds=self._timeout, name="rtsp")
         super().start(video, first, tracks)
+        self._watch = Watch(self._break_off, seconds=self._timeout, name="rtsp")
 
     def close(self) -> None:
         """Take leave, if the server takes anything."""

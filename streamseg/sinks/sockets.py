@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,16 +15,19 @@ _OPEN = Path("/dev/fd")
 """Names every file this process holds, on Linux, macOS and the BSDs."""
 
 
-def break_off(port: int, *, patience: float = 0.0) -> bool:
-    """Shut the TCP connections of this process to `port`, of whatever host, that take nothing, also after
-    so many seconds; tell whether there were any. Who waits for them then fails at once.
+def break_off(host: str, port: int, *, patience: float = 0.0) -> bool:
+    """Shut the TCP connections of this process to a server that take nothing, also after so many seconds;
+    tell whether there were any. Who waits for them then fails at once.
 
     Where sockets are no files, as on Windows, none is found.
     """
-    broken = False
+    broken, end = False, time.monotonic() + patience
+    places = _places(host, port)
     for descriptor in _descriptors():
         with _connection(descriptor) as connection:
-            if connection is None or _port(connection) != port or _takes(connection, patience):
+            if connection is None or _place(connection) not in places:
+                continue
+            if _takes(connection, max(0.0, end - time.monotonic())):
                 continue
             with suppress(OSError):  # it has just ended
                 connection.shutdown(socket.SHUT_RDWR)
@@ -61,13 +65,21 @@ def _connection(descriptor: int) -> Iterator[socket.socket | None]:
         yield found if internet and found.type == socket.SOCK_STREAM else None
 
 
-def _port(connection: socket.socket) -> int | None:
-    """At the other end."""
+def _places(host: str, port: int) -> set[tuple[str, int]]:
+    """The addresses a server may have."""
     try:
-        port: int = connection.getpeername()[1]
+        return {(info[4][0], port) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}  # type: ignore[misc]
+    except (OSError, UnicodeError):
+        return set()
+
+
+def _place(connection: socket.socket) -> tuple[str, int] | None:
+    """Address and port of the other end."""
+    try:
+        host, port = connection.getpeername()[:2]
     except OSError:
         return None
-    return port
+    return host, port
 
 
 def _takes(connection: socket.socket, patience: float) -> bool:
