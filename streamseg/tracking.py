@@ -34,6 +34,8 @@ _SELDOM = 4
 """So many times as long, at most, it takes to the next where one was in vain."""
 _TRIES = 2
 """Looks, at most, to see whether somebody fits a smaller view."""
+_SAVINGS = 5.0
+"""Additional looks, at most, that may come at once."""
 _PARTS = (0.5, 0.25, 0.75)
 """Middles of the tiles, which are half as long as the frame: upright people in them are less narrow."""
 
@@ -44,7 +46,7 @@ class Tracker:
     People are followed with one look a frame, by a box that stays where it is while they fit it well. An
     additional look at the whole frame every twelfth frame finds those who came in; another one is due at once
     when the box is empty or holds something else than before. While nobody is found, each look is at the
-    whole frame, and additional ones, at most every twelfth after the first three, at tiles.
+    whole frame, and additional ones, at most every twelfth after the first five, at tiles.
 
     Seen whole, a wide frame is squeezed for the network, and parts of the room pass for parts of people.
     People who seem to fill it are therefore looked for in a view of the network's shape now and then; and who
@@ -58,15 +60,19 @@ class Tracker:
         """Where to look next."""
         self._aspect = aspect
         self._tiles = cycle(tiles(self.whole))
-        self._saved = 3.0
+        self._saved = _SAVINGS
         self._since = self._vain = 0
+        self._rejected: list[tuple[Bounds, int]] = []
+        """Who was not confirmed, and in which frame."""
+        self._frame = 0
         self._people: Bounds | None = None
         self._tracked: Bounds | None = None
 
     def __call__(self, look: Callable[[Box], Look]) -> Look:
         """Return what is to be seen of the next frame; `look` runs the network on a part of it."""
-        self._saved = min(self._saved + 1 / _EVERY, 3.0)
+        self._saved = min(self._saved + 1 / _EVERY, _SAVINGS)
         self._since += 1
+        self._frame += 1
         seen = look(self.view)
         people = people_in(seen, self.whole, sure=self._people is None)
         if self.view != self.whole:
@@ -82,6 +88,7 @@ class Tracker:
         """Forget who was followed, as there was a cut; additional looks stay as rare as they are."""
         self.view = self.whole
         self._people = self._tracked = None
+        self._rejected = []
         self._vain = 0
 
     def _searched(self, look: Callable[[Box], Look]) -> Bounds | None:
@@ -108,10 +115,16 @@ class Tracker:
         return close, found
 
     def _confirmed(self, claims: list[Bounds], look: Callable[[Box], Look]) -> list[Bounds]:
-        """`confirmed`; without looks to spare they are all believed in."""
+        """`confirmed`; without looks to spare they are all believed in. Who was rejected is not asked for
+        again at once."""
+        since = self._frame - _SELDOM * _EVERY
+        self._rejected = [(each, frame) for each, frame in self._rejected if frame > since]
+        claims = [claim for claim in claims if not any(_same(claim, each) for each, _ in self._rejected)]
         if len(claims) > self._saved:
             return claims
-        return confirmed(claims, self._spending(look), self.whole, self._aspect)
+        found = confirmed(claims, self._spending(look), self.whole, self._aspect)
+        self._rejected += [(each, self._frame) for each in claims if not found]
+        return found
 
     def _spending(self, look: Callable[[Box], Look]) -> Callable[[Box], Look]:
         """An additional look."""

@@ -71,8 +71,9 @@ def execute(request: Request) -> int:
             finally:
                 interrupts.leave(1)
 
+        windows = any(sink.uri.startswith("window") for sink in sinks)
         with (
-            last_words(screen_lost) if outputs.paces else nullcontext(),
+            last_words(screen_lost) if windows else nullcontext(),
             progress(source.expected_frames, quiet=request.quiet) as watch,
             failure_kept(stats, summed_up, target),
         ):
